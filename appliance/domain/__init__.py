@@ -1,0 +1,1 @@
+"""Values and decisions of package deployment: no IO, no clock, no log, no chance."""

@@ -1,0 +1,108 @@
+"""Latencies, period length and timeouts: defaults, bounds, and whose override wins.
+
+Source: protocol.md 3, product.md 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from appliance.domain.refusal import invalid
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One number that paces agents and can be overridden for a group or a computer."""
+
+    name: str
+    default: int
+    low: int
+    high: int
+    unit: str
+    help: str
+    highest_group_wins: bool = False  # latencies: the gentler group; all else: the lowest
+
+
+KNOBS = (
+    Knob("DOWNLOAD", 1, 0, 1, "switch", "Whether packages are deployed at all."),
+    Knob("DOWNLOAD_CYCLE_LATENCY", 60, 0, 86_400, "s", "Rest after each cycle.", True),
+    Knob("DOWNLOAD_FRAG_LATENCY", 10, 0, 86_400, "s", "Rest after each fragment or action.", True),
+    Knob(
+        "DOWNLOAD_PERIOD_LENGTH",
+        10,
+        1,
+        999,
+        "cycles",
+        "Cycles in a period; a higher priority number never moves.",
+    ),
+    Knob("DOWNLOAD_PERIOD_LATENCY", 0, 0, 86_400, "s", "Rest after each period.", True),
+    Knob("DOWNLOAD_TIMEOUT", 30, 1, 999, "days", "Days after which an agent gives a package up."),
+    Knob("DOWNLOAD_EXECUTION_TIMEOUT", 120, 1, 10_080, "min", "Longest run of a command (our agent keeps it)."),
+    Knob("PROLOG_FREQ", 24, 1, 8_760, "h", "Hours between two contacts of a computer."),
+    Knob("FREQUENCY", 0, -1, 365, "days", "Days between inventories: 0 at each contact, -1 never."),
+    Knob("INVENTORY_ON_STARTUP", 1, 0, 1, "switch", "Whether the Windows service contacts at its start."),
+)
+KNOB = {knob.name: knob for knob in KNOBS}
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """How fast one computer may work; times in the units of the wire."""
+
+    on: bool = True
+    cycle_latency: int = 60
+    frag_latency: int = 10
+    period_latency: int = 0
+    period_length: int = 10
+    timeout_days: int = 30
+    execution_timeout_minutes: int = 120
+
+
+def parse_knob(name: str, text: str) -> int:
+    """The number for a knob, within its bounds; raises Refusal(INVALID) naming it."""
+    knob = KNOB[name]
+    try:
+        value = int(text.strip())
+    except ValueError:
+        value = knob.low - 1
+    if not knob.low <= value <= knob.high:
+        raise invalid(name, f"{text[:40]!r} is not a number from {knob.low} to {knob.high} ({knob.unit}).")
+    return value
+
+
+def resolve(
+    everywhere: Mapping[str, int],
+    groups: Sequence[Mapping[str, int]] = (),
+    computer: Mapping[str, int] | None = None,
+) -> dict[str, int]:
+    """The value of every knob for one computer: computer before groups before everywhere (protocol.md 3).
+
+    Among groups the highest latency and the lowest of all else wins; a group's DOWNLOAD 0 cannot be undone.
+    """
+    own = computer or {}
+    result: dict[str, int] = {}
+    for knob in KNOBS:
+        value = everywhere.get(knob.name, knob.default)
+        of_groups = [group[knob.name] for group in groups if knob.name in group]
+        if of_groups:
+            value = max(of_groups) if knob.highest_group_wins else min(of_groups)
+        if knob.name in own and not (knob.name == "DOWNLOAD" and 0 in of_groups):
+            value = own[knob.name]
+        if knob.name == "DOWNLOAD" and everywhere.get("DOWNLOAD", knob.default) == 0:
+            value = 0  # switched off for all is off for everyone
+        result[knob.name] = value
+    return result
+
+
+def tempo_of(values: Mapping[str, int]) -> Tempo:
+    """The Tempo that resolved knobs describe."""
+    return Tempo(
+        on=values["DOWNLOAD"] == 1,
+        cycle_latency=values["DOWNLOAD_CYCLE_LATENCY"],
+        frag_latency=values["DOWNLOAD_FRAG_LATENCY"],
+        period_latency=values["DOWNLOAD_PERIOD_LATENCY"],
+        period_length=values["DOWNLOAD_PERIOD_LENGTH"],
+        timeout_days=values["DOWNLOAD_TIMEOUT"],
+        execution_timeout_minutes=values["DOWNLOAD_EXECUTION_TIMEOUT"],
+    )
