@@ -1,0 +1,1 @@
+"""What the appliance does, one verb per module: console, API and command line call the same."""

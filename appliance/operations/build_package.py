@@ -1,0 +1,170 @@
+"""Build a package: check what was asked and the archive, cut it, put it on the shelf, write its row last."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from appliance.domain.archive import Census, Shape, inner_path
+from appliance.domain.fragments import count, parse_size, proposed_size
+from appliance.domain.package import (
+    Action,
+    Manifest,
+    Order,
+    Package,
+    PackageId,
+    Piece,
+    checked,
+    info_of,
+    program_of,
+)
+from appliance.domain.refusal import Kind, Refusal, invalid
+from appliance.operations.desk import Desk
+from appliance.store import configuration, packages
+from appliance.store.shelf import Building, Cut
+from appliance.wire import archive, info, manifest
+from appliance.wire.malformed import Malformed
+
+Progress = Callable[[str, int, int], None]  # what is done ("check" or "cut"), bytes done, bytes in all
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open archive on its way into a package."""
+
+    file: BinaryIO
+    size: int
+    format: str
+
+
+async def build_package(
+    desk: Desk, order: Order, file: Path | None, fragment_size: str | None, progress: Progress
+) -> Package:
+    """A new package from an order and an archive's path. Raises Refusal; then nothing is left behind."""
+    with ExitStack() as stack:
+        source = open_source(stack, file)
+        order = checked(order, file_format=source.format if source else None)
+        async with desk.store.reading() as tx:
+            name_is_free(await packages.with_name(tx, order.name), None)
+            size = chosen_fragment_size(source, fragment_size, (await configuration.settings(tx)).text("FRAGMENT_SIZE"))
+        if source:
+            await asyncio.to_thread(check_archive, source, order, progress)
+        async with desk.store.writing() as tx:
+            package_id = await packages.reserve_id(tx)
+        built_at = desk.clock.now()
+        with desk.shelf.building(package_id) as building:
+            cut = await asyncio.to_thread(cut_source, building, source, size, progress)
+            package = Package(package_id, order, cut.payload if cut else None, built_at)
+            info_sha256 = await asyncio.to_thread(describe, building, package, cut.pieces if cut else ())
+            await asyncio.to_thread(building.publish)
+            try:
+                async with desk.store.writing() as tx:
+                    name_is_free(await packages.with_name(tx, order.name), None)
+                    await packages.add(tx, package, cut.pieces if cut else (), info_sha256)
+            except BaseException:
+                await asyncio.to_thread(desk.shelf.remove, package_id)
+                raise
+    return package
+
+
+def open_source(stack: ExitStack, file: Path | None) -> Source | None:
+    """The archive behind a path, opened once for all passes. Raises Refusal naming the field."""
+    if file is None:
+        return None
+    try:
+        opened = stack.enter_context(file.open("rb"))
+        size = os.fstat(opened.fileno()).st_size
+    except OSError as error:
+        raise invalid("file", f"{file} cannot be read: {error.strerror}.") from error
+    if not opened.seekable():
+        raise invalid("file", f"{file} is no ordinary file; save it to the disk first.")
+    if size == 0:
+        raise invalid("file", f"{file} is empty; a package's file has at least one byte.")
+    file_format = archive.format_of(opened)
+    wanted = {"zip": (".zip",), "tar.gz": (".tar.gz", ".tgz")}
+    if file_format is None:
+        raise invalid("file", f"{file.name} is neither a zip nor a tar.gz archive; only those two can be deployed.")
+    if not file.name.lower().endswith(wanted[file_format]):
+        raise invalid("file", f"{file.name} holds a {file_format} archive; name it *{wanted[file_format][0]}.")
+    return Source(opened, size, file_format)
+
+
+def chosen_fragment_size(source: Source | None, asked: str | None, largest: str) -> int:
+    """The fragment size in bytes, 0 without a file. Raises Refusal."""
+    if source is None:
+        if asked is not None:
+            raise invalid("fragment-size", "a package without a file has no fragments.")
+        return 0
+    size = parse_size(asked, "fragment-size") if asked else proposed_size(source.size, parse_size(largest))
+    count(source.size, size)
+    return size
+
+
+def check_archive(source: Source, order: Order, progress: Progress) -> None:
+    """Read the whole archive as an agent will. Genuine agents unpack as root: the server is where they are protected.
+
+    Raises Refusal for the first member that may not be unpacked, and where Launch's program is not in it.
+    """
+    census, program_found = Census(), False
+    program = program_of(order) if order.action is Action.LAUNCH else ""
+    try:
+        for member, opener in archive.members(source.file):
+            fault = census.fault(member)
+            if fault:
+                raise invalid("file", f"the archive's member {member.name[:80]!r} {fault}; take it out.")
+            if member.shape is Shape.FILE:
+                program_found = program_found or inner_path(member.name) == program
+                if archive.drain(opener) != member.size:
+                    raise invalid("file", f"the archive's member {member.name[:80]!r} is not as long as it says.")
+            progress("check", min(source.file.tell(), source.size), source.size)
+    except Malformed as error:
+        raise invalid("file", f"{error}; pack it again.") from error
+    except OSError as error:
+        raise invalid("file", f"the archive cannot be read: {error}.") from error
+    if program and not program_found:
+        raise invalid("command", f"the archive has no file {program[:80]!r} at its top, which Launch would start.")
+    source.file.seek(0)
+
+
+def cut_source(building: Building, source: Source | None, fragment_size: int, progress: Progress) -> Cut | None:
+    """Write the archive's fragments into the folder being built."""
+    if source is None:
+        return None
+    source.file.seek(0)
+    return building.cut(
+        source.file,
+        source.size,
+        fragment_size,
+        source.format,
+        lambda done, total: progress("cut", done, total),
+    )
+
+
+def describe(building: Building, package: Package, pieces: tuple[Piece, ...]) -> str:
+    """Write info and manifest into the folder being built: the info file's SHA-256."""
+    info_bytes = info.encode(info_of(package))
+    if len(info_bytes) > info.LARGEST:
+        raise Refusal(Kind.TOO_LARGE, "the command and texts are too long for an info file; shorten them.")
+    info_sha256 = hashlib.sha256(info_bytes).hexdigest()
+    document = Manifest(
+        package=package.id,
+        name=package.order.name,
+        size=package.payload.size if package.payload else 0,
+        sha256=package.payload.sha256 if package.payload else "",
+        pieces=pieces,
+        info_sha256=info_sha256,
+    )
+    building.put("info", info_bytes)
+    building.put("manifest", manifest.encode(document))
+    return info_sha256
+
+
+def name_is_free(taken_by: PackageId | None, but: PackageId | None) -> None:
+    if taken_by is not None and taken_by != but:
+        raise Refusal(Kind.CONFLICT, f"name: package {taken_by} has this name already; choose another.", "name")

@@ -1,0 +1,58 @@
+"""Hand out what agents download: info, manifest and fragments, found through their rows, never joined from a URL."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from appliance.domain.package import PackageId, is_package_id
+from appliance.domain.refusal import Refusal, missing
+from appliance.operations.desk import Desk
+from appliance.store import packages
+from appliance.wire import info, manifest, paths
+
+NOTHING = "there is nothing here"
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """An open fragment: its size in bytes and its SHA-256."""
+
+    file: BinaryIO
+    size: int
+    sha256: str
+
+
+async def open_fragment(desk: Desk, package: str, name: str) -> Fragment:
+    """A fragment by the names in its URL. Raises Refusal: MISSING, or BUSY where its bytes are damaged."""
+    number = paths.fragment_number(package, name) if is_package_id(package) else None
+    if number is None:
+        raise missing(NOTHING)
+    async with desk.store.reading() as tx:
+        piece = await packages.piece(tx, package, number)
+    if piece is None:
+        raise missing(NOTHING)
+    file = desk.shelf.open_fragment(package, number, piece.size)
+    return Fragment(file, piece.size, piece.sha256)
+
+
+async def read_description(desk: Desk, package: str, name: str) -> bytes:
+    """The info file or the manifest of a package. Raises Refusal as open_fragment does."""
+    largest = {paths.INFO: info.LARGEST, paths.MANIFEST: manifest.LARGEST}.get(name)
+    if largest is None or not is_package_id(package):
+        raise missing(NOTHING)
+    async with desk.store.reading() as tx:
+        if await packages.info_digest(tx, PackageId(package)) is None:
+            raise missing(NOTHING)
+    return await asyncio.to_thread(desk.shelf.read, package, name, largest)
+
+
+async def healthy(desk: Desk) -> bool:
+    """Whether the database answers and the shelf is there."""
+    try:
+        async with desk.store.reading() as tx:
+            await packages.any_at_all(tx)
+    except (Refusal, OSError):
+        return False
+    return desk.shelf.folder.is_dir()

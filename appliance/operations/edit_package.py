@@ -1,0 +1,82 @@
+"""Edit a package: any field, and a new file. Source: the manual, "Editing package".
+
+The id stays. Computers that fetched the info file before keep what they have; a new file while computers are
+under way is refused, since they would mix fragments of both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from pathlib import Path
+
+from appliance.domain.package import Order, Package, Piece, checked
+from appliance.domain.refusal import conflict
+from appliance.domain.status import Stage
+from appliance.operations.build_package import (
+    Progress,
+    check_archive,
+    chosen_fragment_size,
+    cut_source,
+    describe,
+    name_is_free,
+    open_source,
+)
+from appliance.operations.desk import Desk
+from appliance.operations.package_facts import find_package
+from appliance.store import affectations, configuration, packages
+from appliance.store.database import Tx
+
+
+async def edit_package(
+    desk: Desk,
+    package_id: str,
+    order: Order,
+    file: Path | None,
+    fragment_size: str | None,
+    progress: Progress,
+) -> Package:
+    """The package as edited. `order` is the whole of it; without a new file its fragments stay. Raises Refusal."""
+    with ExitStack() as stack:
+        source = open_source(stack, file)
+        async with desk.store.reading() as tx:
+            before = await find_package(tx, package_id)
+            old_format = before.payload.format if before.payload else None
+            order = checked(order, file_format=source.format if source else old_format)
+            name_is_free(await packages.with_name(tx, order.name), before.id)
+            if source:
+                await _nobody_under_way(tx, before)
+            pieces = tuple(await packages.pieces_of(tx, before.id))
+            largest = (await configuration.settings(tx)).text("FRAGMENT_SIZE")
+        if source:
+            size = chosen_fragment_size(source, fragment_size, largest)
+            await asyncio.to_thread(check_archive, source, order, progress)
+        elif fragment_size is not None:
+            raise conflict("fragment-size: it changes only with a new file; give --file too.")
+        with desk.shelf.building(before.id) as building:
+            cut = None
+            if source:
+                cut = await asyncio.to_thread(cut_source, building, source, size, progress)
+            else:
+                await asyncio.to_thread(building.take_over)
+            after = Package(before.id, order, cut.payload if cut else before.payload, before.built_at)
+            new_pieces: tuple[Piece, ...] = cut.pieces if cut else pieces
+            info_sha256 = await asyncio.to_thread(describe, building, after, new_pieces)
+            async with desk.store.writing() as tx:
+                await find_package(tx, package_id)  # it may have been deleted meanwhile
+                name_is_free(await packages.with_name(tx, order.name), before.id)
+                if cut:
+                    await _nobody_under_way(tx, before)
+                building.seal()
+                await packages.change(tx, after, new_pieces if cut else None, info_sha256)
+            await asyncio.to_thread(desk.shelf.swap, before.id)
+    return after
+
+
+async def _nobody_under_way(tx: Tx, package: Package) -> None:
+    busy = sum(1 for s in await affectations.of_package(tx, package.id) if s.affectation.stage is Stage.NOTIFIED)
+    if busy:
+        raise conflict(
+            f"file: {busy} computers are downloading package {package.id} and would mix old fragments with new; "
+            "wait for their results, unaffect them, or build a new package."
+        )

@@ -1,0 +1,183 @@
+"""A computer says what it is: recognise it, keep all of it. Source: protocol.md 2.3, 2.4, checklist 16-19."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.domain.messages import Inventory, InventoryReply
+from appliance.operations.answer_contact import Caller
+from appliance.operations.desk import Desk
+from appliance.settings import Settings
+from appliance.store import affectations, computers, configuration
+from appliance.store.computers import Computer, ComputerId
+from appliance.store.database import Tx
+from appliance.wire import contact
+
+NAME_BIT, SERIAL_BIT, MAC_BIT, MODEL_BIT, UUID_BIT = 1, 2, 4, 8, 16
+
+# what vendors write where a serial or an address should be: equal on thousands of computers
+NO_SERIALS = frozenset(
+    [
+        "0",
+        "00000000",
+        "0123456789",
+        "123456789",
+        "1234567890",
+        "........",
+        "default",
+        "none",
+        "n/a",
+        "na",
+        "not_available",
+        "not_applicable",
+        "not_specified",
+        "system_serial_number",
+        "to_be_filled_by_o.e.m.",
+        "to_be_filled_by_oem",
+        "xxxxxxxxxxx",
+        "serial",
+        "serialnumber",
+        "unknown",
+        "invalid",
+        "empty",
+        "o.e.m.",
+        "oem",
+        "chassis_serial_number",
+        "bad_sn",
+    ]
+)
+NO_MACS = frozenset(
+    [
+        "00:00:00:00:00:00",
+        "ff:ff:ff:ff:ff:ff",
+        "44:45:53:54:00:00",
+        "44:45:53:54:00:01",
+        "00:53:45:00:00:00",
+        "50:50:54:50:30:30",
+        "02:00:4c:4f:4f:50",
+    ]
+)
+UNTAGGED = "NA"
+
+
+async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> InventoryReply:
+    """Keep an inventory; the reply carries the account values where the computer's differ."""
+    xml, packed = await _whole(desk, inventory)
+    async with desk.store.writing() as tx:
+        settings = await configuration.settings(tx)
+        computer, is_new = await _recognise(tx, inventory, settings)
+        await computers.seen(tx, computer, caller.user_agent, caller.address)
+        await computers.put_inventory(
+            tx,
+            computer,
+            name=_name(inventory),
+            facts={**inventory.first("BIOS"), **inventory.first("HARDWARE")},
+            sections=contact.section_names(inventory),
+            packed=packed,
+            size=len(xml),
+        )
+        present = {name for name, _ in inventory.sections}
+        if "SOFTWARES" in present:
+            await computers.put_softwares(tx, computer, _softwares(inventory))
+        if "NETWORKS" in present:
+            await computers.put_networks(tx, computer, _networks(inventory))
+        await _keep_history(tx, computer, inventory)
+        return await _account(tx, computer, inventory, settings, is_new=is_new)
+
+
+async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes]:
+    """The XML to keep, and packed: sections that this message leaves out stay as they were known."""
+    async with desk.store.reading() as tx:
+        known = await computers.find(tx, inventory.device_id)
+        old = None
+        if known and set(known.sections) - set(contact.section_names(inventory)):
+            old = await computers.inventory_xml(tx, known.id)
+
+    def work() -> tuple[bytes, bytes]:
+        xml = contact.merge_inventory(old, inventory.xml) if old else inventory.xml
+        return xml, computers.pack_xml(xml)
+
+    return await asyncio.to_thread(work)
+
+
+async def _recognise(tx: Tx, inventory: Inventory, settings: Settings) -> tuple[ComputerId, bool]:
+    known = await computers.find(tx, inventory.device_id)
+    former = await computers.find(tx, inventory.old_device_id) if inventory.old_device_id else None
+    if known is not None:
+        if former is not None:
+            await computers.absorb(tx, known.id, former.id)
+        return known.id, False
+    twins = [former] if former else await _look_alikes(tx, inventory, settings.number("AUTO_DUPLICATE_LVL"))
+    if not twins:
+        tag = dict(inventory.account).get("TAG", "") or UNTAGGED
+        return await computers.add(tx, inventory.device_id, _name(inventory), tag), True
+    survivor, *others = twins
+    await computers.rename(tx, survivor.id, inventory.device_id)
+    for other in others:
+        await computers.absorb(tx, survivor.id, other.id)
+    return survivor.id, False
+
+
+async def _look_alikes(tx: Tx, inventory: Inventory, level: int) -> list[Computer]:
+    """Older computers that agree in everything the level asks for; a part that says nothing agrees with nobody."""
+    bios, hardware = inventory.first("BIOS"), inventory.first("HARDWARE")
+    serial = bios.get("SSN", "")
+    if serial.lower().replace(" ", "_") in NO_SERIALS:
+        serial = ""
+    parts = {
+        NAME_BIT: hardware.get("NAME", ""),
+        SERIAL_BIT: serial,
+        MAC_BIT: " ".join(sorted({mac for mac, _, _ in _networks(inventory)} - NO_MACS - {""})),
+        MODEL_BIT: bios.get("SMODEL", ""),
+        UUID_BIT: hardware.get("UUID", ""),
+    }
+    asked = {bit: part if level & bit else "" for bit, part in parts.items()}
+    if not level or any(level & bit and not part for bit, part in parts.items()):
+        return []
+    return await computers.look_alikes(
+        tx,
+        name=asked[NAME_BIT],
+        ssn=asked[SERIAL_BIT],
+        macs=asked[MAC_BIT].split(),
+        model=asked[MODEL_BIT],
+        uuid=asked[UUID_BIT],
+        but=inventory.device_id,
+    )
+
+
+async def _keep_history(tx: Tx, computer: ComputerId, inventory: Inventory) -> None:
+    """The reported history, without what is to run again by force: its old run must not stop the new one."""
+    forced = {a.package for a in await affectations.of_computer(tx, computer, unfinished=True) if a.force}
+    await computers.put_history(tx, computer, [package for package in inventory.history if package not in forced])
+
+
+async def _account(
+    tx: Tx, computer: ComputerId, inventory: Inventory, settings: Settings, *, is_new: bool
+) -> InventoryReply:
+    sent = dict(inventory.account)
+    if settings.number("ACCEPT_TAG_UPDATE_FROM_CLIENT") and sent.get("TAG"):
+        await computers.put_tag(tx, computer, sent["TAG"])
+    kept = await computers.account(tx, computer)
+    if sent == kept or (is_new and not sent):
+        return InventoryReply(None)
+    return InventoryReply(tuple(kept.items()))
+
+
+def _name(inventory: Inventory) -> str:
+    return (inventory.first("HARDWARE").get("NAME") or inventory.device_id.rsplit("-", 6)[0])[:255]
+
+
+def _softwares(inventory: Inventory) -> set[tuple[str, str, str]]:
+    return {
+        (row["NAME"][:255], row.get("VERSION", "")[:255], row.get("PUBLISHER", "")[:255])
+        for row in inventory.rows("SOFTWARES")
+        if row.get("NAME")
+    }
+
+
+def _networks(inventory: Inventory) -> list[tuple[str, str, str]]:
+    rows = inventory.rows("NETWORKS")
+    return [
+        (row.get("MACADDR", "").lower()[:64], row.get("IPADDRESS", "")[:64], row.get("IPSUBNET", "")[:64])
+        for row in rows[:1000]
+    ]

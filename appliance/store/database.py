@@ -1,0 +1,180 @@
+"""The SQLite file: one writer, a few readers, transactions that carry their own now. Source: security.md 3.2, R23."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from appliance.clock import Clock
+from appliance.domain.refusal import Kind, Refusal
+from appliance.store import migrate
+
+READERS = 3
+BUSY_SECONDS = 20.0  # a build by command line may hold the writer while the server wants it
+FILE = "ocs.sqlite"
+CACHE_KIB = 8 * 1024
+
+Row = sqlite3.Row
+
+
+class Tx:
+    """One transaction; `now` is fixed throughout (seconds since 1970)."""
+
+    def __init__(self, connection: aiosqlite.Connection, now: int) -> None:
+        self._connection = connection
+        self.now = now
+
+    async def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a query."""
+        return list(await self._connection.execute_fetchall(sql, values))
+
+    async def row(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
+    async def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        found = await self.row(sql, values)
+        return found[0] if found else None
+
+    async def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement: how many rows it changed."""
+        cursor = await self._connection.execute(sql, values)
+        return cursor.rowcount
+
+    async def insert(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one INSERT: the new row's number."""
+        row = await self._connection.execute_insert(sql, values)
+        assert row is not None
+        return int(row[0])
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute one statement for each row of values."""
+        await self._connection.executemany(sql, rows)
+
+
+class Store:
+    """The open database. `writing` is for one task at a time, `reading` for several."""
+
+    def __init__(self, path: Path, clock: Clock, stack: AsyncExitStack) -> None:
+        self.path = path
+        self.clock = clock
+        self._stack = stack
+        self._writer: aiosqlite.Connection
+        self._lock = asyncio.Lock()
+        self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Tx]:
+        """A write transaction; committed to the disk when the block ends well, else gone.
+
+        Raises Refusal(BUSY) where another process holds the file longer than BUSY_SECONDS.
+        """
+        async with self._lock:
+            try:
+                await self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise _refusal(error) from error
+            try:
+                yield Tx(self._writer, self.clock.now())
+                await self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    await asyncio.shield(self._writer.execute("ROLLBACK"))
+                raise
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """A read transaction: one unchanging picture of the data."""
+        reader = await self._readers.get()
+        try:
+            await reader.execute("BEGIN")
+            try:
+                yield Tx(reader, self.clock.now())
+            finally:
+                await reader.execute("COMMIT")
+        finally:
+            self._readers.put_nowait(reader)
+
+    async def close(self) -> None:
+        """Close all connections; the file is whole at any moment, with or without this."""
+        await self._stack.aclose()
+
+
+async def open_store(folder: Path, clock: Clock, *, readers: int = READERS) -> Store:
+    """Open `folder`/ocs.sqlite, made and brought up to date where needed. Raises Refusal."""
+    path = folder / FILE
+    make_private(folder, path)
+    stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
+    try:
+        store = Store(path, clock, stack)
+        store._writer = await _connect(stack, path)
+        await migrate.bring_up_to_date(store._writer, path)
+        for _ in range(readers):
+            reader = await _connect(stack, path)
+            await reader.execute("PRAGMA query_only=ON")
+            store._readers.put_nowait(reader)
+        return store
+    except sqlite3.OperationalError as error:
+        await stack.aclose()
+        raise _refusal(error) from error
+    except sqlite3.DatabaseError as error:
+        await stack.aclose()
+        raise Refusal(
+            Kind.CONFLICT,
+            f"{path} is not a database of this program, or it is damaged ({error}); restore a backup.",
+        ) from error
+    except BaseException:
+        await stack.aclose()
+        raise
+
+
+def make_private(folder: Path, path: Path) -> None:
+    """The data directory 0700 and the database file 0600, before SQLite opens it. Raises Refusal."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        elif path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise Refusal(
+            Kind.CONFLICT,
+            f"the data directory {folder} cannot be used: {error.strerror}; choose another with --data.",
+        ) from error
+
+
+async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
+    connection = await stack.enter_async_context(
+        aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+    )
+    connection.row_factory = sqlite3.Row
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        "mmap_size=0",
+        "temp_store=MEMORY",
+        f"cache_size=-{CACHE_KIB}",
+    ):
+        await connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _refusal(error: sqlite3.OperationalError) -> Refusal:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return Refusal(Kind.BUSY, "the database is in use by another process for too long; try again.")
+    return Refusal(Kind.CONFLICT, f"the database cannot be opened: {text}.")

@@ -1,0 +1,206 @@
+"""Packages, their fragments and activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.domain.package import (
+    Action,
+    Notice,
+    Order,
+    Package,
+    PackageId,
+    Payload,
+    Piece,
+    Protocol,
+    System,
+    next_id,
+)
+from appliance.store.database import Row, Tx
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Where one activation of a package sends agents; locations are host[:port]/folder."""
+
+    id: int
+    package: PackageId
+    info_location: str
+    fragment_location: str
+    activated_at: int
+
+
+async def reserve_id(tx: Tx) -> PackageId:
+    """A new id, never handed out before or again, whatever the clock does."""
+    last = await tx.value("SELECT last FROM sequence WHERE name = 'package'")
+    package = next_id(last, tx.now)
+    await tx.run("UPDATE sequence SET last = ? WHERE name = 'package'", (int(package),))
+    return package
+
+
+async def add(tx: Tx, package: Package, pieces: Iterable[Piece], info_sha256: str) -> None:
+    """The row of a built package, its bytes being on the shelf already."""
+    values = {**_order_values(package.order), **_payload_values(package.payload)}
+    values |= {"id": package.id, "info_sha256": info_sha256, "built_at": package.built_at}
+    marks = ", ".join("?" * len(values))
+    await tx.run(f"INSERT INTO package ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    await _put_pieces(tx, package.id, pieces)
+
+
+async def change(tx: Tx, package: Package, pieces: Iterable[Piece] | None, info_sha256: str) -> None:
+    """The row after an edit; `pieces` None leaves the fragments as they are."""
+    values = {**_order_values(package.order), **_payload_values(package.payload)}
+    values |= {"info_sha256": info_sha256, "edited_at": tx.now}
+    columns = ", ".join(f"{name} = ?" for name in values)
+    await tx.run(f"UPDATE package SET {columns} WHERE id = ?", (*values.values(), package.id))
+    if pieces is not None:
+        await tx.run("DELETE FROM fragment WHERE package_id = ?", (package.id,))
+        await _put_pieces(tx, package.id, pieces)
+
+
+async def remove(tx: Tx, package: PackageId) -> bool:
+    """Take the row away with its activations and affectations; whether it was there."""
+    return await tx.run("DELETE FROM package WHERE id = ?", (package,)) > 0
+
+
+async def find(tx: Tx, package: str) -> Package | None:
+    """One package by its id."""
+    row = await tx.row("SELECT * FROM package WHERE id = ?", (package,))
+    return _package(row) if row else None
+
+
+async def with_name(tx: Tx, name: str) -> PackageId | None:
+    """The id of the package of that name."""
+    found = await tx.value("SELECT id FROM package WHERE name = ?", (name,))
+    return PackageId(found) if found else None
+
+
+async def every(tx: Tx) -> list[Package]:
+    """All packages, newest first."""
+    return [_package(row) for row in await tx.rows("SELECT * FROM package ORDER BY id DESC")]
+
+
+async def info_digests(tx: Tx) -> dict[str, str]:
+    """The SHA-256 of the info file of every package, by id."""
+    return {row[0]: row[1] for row in await tx.rows("SELECT id, info_sha256 FROM package")}
+
+
+async def any_at_all(tx: Tx) -> bool:
+    """Whether there is a package; the cheapest question to the database."""
+    return await tx.row("SELECT 1 FROM package LIMIT 1") is not None
+
+
+async def info_digest(tx: Tx, package: PackageId) -> str | None:
+    """The SHA-256 of the info file that belongs to the row."""
+    found = await tx.value("SELECT info_sha256 FROM package WHERE id = ?", (package,))
+    return str(found) if found else None
+
+
+async def piece(tx: Tx, package: str, number: int) -> Piece | None:
+    """One fragment's size and SHA-256."""
+    row = await tx.row("SELECT size, sha256 FROM fragment WHERE package_id = ? AND number = ?", (package, number))
+    return Piece(row["size"], row["sha256"]) if row else None
+
+
+async def pieces_of(tx: Tx, package: PackageId) -> list[Piece]:
+    """All fragments of a package, in order."""
+    rows = await tx.rows("SELECT size, sha256 FROM fragment WHERE package_id = ? ORDER BY number", (package,))
+    return [Piece(row["size"], row["sha256"]) for row in rows]
+
+
+async def activate(tx: Tx, package: PackageId, info_location: str, fragment_location: str) -> int:
+    """A new activation's number, or the number of the one that is the same."""
+    await tx.run(
+        "INSERT OR IGNORE INTO activation (package_id, info_location, fragment_location, activated_at) "
+        "VALUES (?, ?, ?, ?)",
+        (package, info_location, fragment_location, tx.now),
+    )
+    return int(
+        await tx.value(
+            "SELECT id FROM activation WHERE package_id = ? AND info_location = ? AND fragment_location = ?",
+            (package, info_location, fragment_location),
+        )
+    )
+
+
+async def unactivate(tx: Tx, package: PackageId, activation: int | None) -> int:
+    """Take one activation away, or all of a package: how many went."""
+    if activation is None:
+        return await tx.run("DELETE FROM activation WHERE package_id = ?", (package,))
+    return await tx.run("DELETE FROM activation WHERE package_id = ? AND id = ?", (package, activation))
+
+
+async def activations(tx: Tx, package: PackageId | None = None) -> list[Activation]:
+    """The activations of one package or of all, oldest first."""
+    where, values = ("WHERE package_id = ?", (package,)) if package else ("", ())
+    rows = await tx.rows(f"SELECT * FROM activation {where} ORDER BY id", values)
+    return [
+        Activation(
+            row["id"],
+            PackageId(row["package_id"]),
+            row["info_location"],
+            row["fragment_location"],
+            row["activated_at"],
+        )
+        for row in rows
+    ]
+
+
+async def _put_pieces(tx: Tx, package: PackageId, pieces: Iterable[Piece]) -> None:
+    await tx.many(
+        "INSERT INTO fragment (package_id, number, size, sha256) VALUES (?, ?, ?, ?)",
+        ((package, number, piece.size, piece.sha256) for number, piece in enumerate(pieces, 1)),
+    )
+
+
+def _order_values(order: Order) -> dict[str, str | int | None]:
+    notice = order.notice
+    return {
+        "name": order.name,
+        "description": order.description,
+        "system": order.system.value,
+        "protocol": order.protocol.value,
+        "priority": order.priority,
+        "action": order.action.value,
+        "argument": order.argument,
+        "notice_text": notice.text if notice else None,
+        "notice_countdown": notice.countdown if notice else 0,
+        "notice_cancel": int(notice.may_cancel) if notice else 0,
+        "notice_delay": int(notice.may_delay) if notice else 0,
+        "done_text": order.done_text,
+    }
+
+
+def _payload_values(payload: Payload | None) -> dict[str, str | int | None]:
+    return {
+        "size": payload.size if payload else None,
+        "fragment_size": payload.fragment_size if payload else None,
+        "fragments": payload.fragments if payload else None,
+        "md5": payload.md5 if payload else None,
+        "sha256": payload.sha256 if payload else None,
+        "format": payload.format if payload else None,
+    }
+
+
+def _package(row: Row) -> Package:
+    notice = None
+    if row["notice_text"] is not None:
+        notice = Notice(
+            row["notice_text"], row["notice_countdown"], bool(row["notice_cancel"]), bool(row["notice_delay"])
+        )
+    payload = None
+    if row["size"] is not None:
+        payload = Payload(row["size"], row["fragment_size"], row["fragments"], row["md5"], row["sha256"], row["format"])
+    order = Order(
+        name=row["name"],
+        system=System(row["system"]),
+        action=Action(row["action"]),
+        argument=row["argument"],
+        description=row["description"],
+        protocol=Protocol(row["protocol"]),
+        priority=row["priority"],
+        notice=notice,
+        done_text=row["done_text"],
+    )
+    return Package(PackageId(row["id"]), order, payload, row["built_at"])

@@ -1,0 +1,1 @@
+"""Certificates: the appliance's own authority, TLS contexts, and looking at a server as an agent would."""

@@ -1,0 +1,138 @@
+"""The appliance's own CA: make it, issue the server's certificate. Source: security.md 4.5, product.md section 6."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+KEY_BITS = 2048  # what the agents of the manual's time verify; 3072 would take a first start over its second
+AUTHORITY_DAYS = 3650
+SERVER_DAYS = 397
+SKEW = timedelta(days=1)  # computers whose clocks are late must not refuse a new certificate
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate chain (leaf first) and its private key, PEM text."""
+
+    certificate: str
+    private_key: str
+
+
+def make_authority(now: int) -> Issued:
+    """A new CA: path length 1, so that a later authority can be cross-signed."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    start = datetime.fromtimestamp(now, UTC)
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "OCS appliance"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"OCS appliance authority {start:%Y-%m-%d %H:%M:%S}"),
+        ]
+    )
+    certificate = (
+        _builder(name, name, key.public_key(), start, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Issued(_pem(certificate), _key_pem(key))
+
+
+def issue_server(authority: Issued, names: Sequence[str], now: int) -> Issued:
+    """A server certificate for DNS names and addresses, at least one; the first is its common name."""
+    issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
+    issuer_key = serialization.load_pem_private_key(authority.private_key.encode(), None)
+    assert isinstance(issuer_key, rsa.RSAPrivateKey)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    certificate = (
+        _builder(subject, issuer.subject, key.public_key(), datetime.fromtimestamp(now, UTC), SERVER_DAYS)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
+        .sign(issuer_key, hashes.SHA256())
+    )
+    return Issued(_pem(certificate), _key_pem(key))
+
+
+def still_good(server: Issued, names: Sequence[str], now: int) -> bool:
+    """Whether the server certificate covers all names and has more than a third of its life left."""
+    certificate = x509.load_pem_x509_certificate(server.certificate.encode())
+    alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    covered = {str(general.value) for general in alternative}
+    left = certificate.not_valid_after_utc.timestamp() - now
+    return set(names) <= covered and left > SERVER_DAYS * 86_400 / 3
+
+
+def own_names() -> list[str]:
+    """What this machine is called: host names and addresses, for the certificate and proposed URLs."""
+    names = [socket.getfqdn(), socket.gethostname(), "localhost", "127.0.0.1", "::1"]
+    try:
+        names += [str(info[4][0]).split("%")[0] for info in socket.getaddrinfo(socket.gethostname(), None)]
+    except OSError:
+        pass  # a host whose own name does not resolve
+    return [name for name in dict.fromkeys(names) if name and _nameable(name)]
+
+
+def _nameable(name: str) -> bool:
+    return not name.endswith(".arpa") and name.isascii()
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: rsa.RSAPublicKey, start: datetime, days: int
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - SKEW)
+        .not_valid_after(start + timedelta(days=days))
+    )
+
+
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        key_encipherment=not signs,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
