@@ -1,0 +1,149 @@
+"""`ocs.pyz computer …`: the computers that made a contact."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from appliance.cli import Help, add_data, data_folder
+from appliance.cli.package_text import why
+from appliance.cli.text import print_json, print_table, shown
+from appliance.clock import iso, stamp
+from appliance.domain.search import parse
+from appliance.operations import computers
+from appliance.operations.computers import ComputerFacts
+from appliance.operations.desk import Desk, open_desk
+from appliance.store.computers import Computer
+
+Verb = Callable[[Desk, argparse.Namespace], Awaitable[None]]
+
+
+def fill(family: argparse.ArgumentParser) -> None:
+    """The words of `computer`."""
+    words = family.add_subparsers(metavar="WORD", required=True)
+
+    def word(name: str, verb: Verb, text: str, example: str) -> argparse.ArgumentParser:
+        command = words.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"example:\n  ocs.pyz computer {example}",
+            formatter_class=Help,
+        )
+        add_data(command)
+        command.set_defaults(run=lambda arguments: _run(verb, arguments))
+        return command
+
+    listing = word("list", _list, "Computers, all or those that fit.", "list --search 'SOFTWARE LIKE firefox'")
+    listing.add_argument(
+        "--search", action="append", default=[], metavar="'FIELD OP VALUE'", help="repeatable: all fit"
+    )
+    listing.add_argument("--json", action="store_true", help="one JSON document")
+    show = word("show", _show, "One computer: inventory, packages, events.", "show pc-17 --json")
+    show.add_argument("computer", metavar="NAME-OR-DEVICEID")
+    show.add_argument("--json", action="store_true", help="one JSON document")
+    delete = word("delete", _delete, "Forget a computer; prints its DEVICEID.", "delete pc-17")
+    delete.add_argument("computer", metavar="NAME-OR-DEVICEID")
+
+
+def _run(verb: Verb, arguments: argparse.Namespace) -> int:
+    folder = data_folder(arguments, must_exist=True)
+
+    async def work() -> None:
+        async with open_desk(folder) as desk:
+            await verb(desk, arguments)
+
+    asyncio.run(work())
+    return 0
+
+
+async def _list(desk: Desk, arguments: argparse.Namespace) -> None:
+    found = await computers.list_computers(desk, [parse(text) for text in arguments.search])
+    if arguments.json:
+        print_json([_document(computer) for computer in found])
+        return
+    print_table(
+        ("NAME", "TAG", "OS", "ADDRESS", "LAST CONTACT", "AGENT", "DEVICEID"),
+        [
+            (c.name, c.tag, c.facts["OSNAME"], c.address, stamp(c.last_contact), c.user_agent, c.device_id)
+            for c in found
+        ],
+    )
+
+
+async def _show(desk: Desk, arguments: argparse.Namespace) -> None:
+    facts = await computers.show_computer(desk, arguments.computer)
+    if arguments.json:
+        print_json(_details(facts))
+    else:
+        _print_details(facts)
+
+
+async def _delete(desk: Desk, arguments: argparse.Namespace) -> None:
+    print((await computers.delete_computer(desk, arguments.computer)).device_id)
+
+
+def _document(computer: Computer) -> dict[str, Any]:
+    return {
+        "computer": computer.name,
+        "deviceid": computer.device_id,
+        "tag": computer.tag,
+        "agent": computer.user_agent,
+        "address": computer.address,
+        "first_seen": iso(computer.first_seen),
+        "last_contact": iso(computer.last_contact),
+        "last_inventory": iso(computer.last_inventory) if computer.last_inventory else None,
+        **{name.lower(): value for name, value in computer.facts.items()},
+    }
+
+
+def _details(facts: ComputerFacts) -> dict[str, Any]:
+    sections: dict[str, list[dict[str, str]]] = {}
+    for name, fields in facts.inventory.sections if facts.inventory else ():
+        sections.setdefault(name, []).append(fields)
+    return {
+        **_document(facts.computer),
+        "account": facts.account,
+        "overrides": facts.overrides,
+        "packages": [
+            {
+                "id": s.package,
+                "name": s.package_name,
+                "status": s.status,
+                "received": s.received,
+                "at": iso(s.at),
+                "why": why(s),
+            }
+            for s in facts.stands
+        ],
+        "events": [{"at": iso(e.at), "package": e.package, "kind": e.kind, "detail": e.detail} for e in facts.events],
+        "inventory": sections,
+    }
+
+
+def _print_details(facts: ComputerFacts) -> None:
+    document = _document(facts.computer)
+    for key, value in document.items():
+        if value not in (None, ""):
+            print(f"{key}: {shown(value)}")
+    for name, number in facts.overrides.items():
+        print(f"setting {name}: {number}")
+    if facts.inventory:
+        counts: dict[str, int] = {}
+        for name, _ in facts.inventory.sections:
+            counts[name] = counts.get(name, 0) + 1
+        print("inventory: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
+    if facts.stands:
+        print()
+        print_table(
+            ("PACKAGE", "NAME", "STATUS", "RECEIVED", "AT", "WHY"),
+            [(s.package, s.package_name, s.status, s.received, stamp(s.at), why(s)) for s in facts.stands],
+        )
+    if facts.events:
+        print()
+        print_table(
+            ("AT", "PACKAGE", "EVENT", "DETAIL"),
+            [(stamp(e.at), e.package, e.kind, e.detail) for e in facts.events],
+        )

@@ -1,0 +1,126 @@
+"""Wiring: settings, data, certificates, three listeners, signals. `ocs.pyz serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import zipfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from appliance import __version__
+from appliance.domain.refusal import Kind, Refusal
+from appliance.operations.certificates import (
+    ensure_certificates,
+    export_authority,
+    listener_context,
+    server_names,
+)
+from appliance.operations.desk import open_desk
+from appliance.operations.start import alone, sweep, write_down
+from appliance.web.app import Shared, agents_app, console_app, runner
+from appliance.web.keys import SelfFile
+
+LOG = logging.getLogger("ocs.server")
+STOP_SECONDS = 9.0  # SIGTERM ends everything within ten
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where to listen; port 0 picks a free one."""
+
+    data: Path
+    listen: str = "0.0.0.0"  # agents come from other machines
+    http_port: int = 8080
+    https_port: int = 4343
+    console_listen: str = "127.0.0.1"
+    console_port: int = 8443
+    names: Sequence[str] = ()
+
+
+def serve(listening: Listening) -> int:
+    """Run until SIGTERM or SIGINT. Raises Refusal where it cannot start."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+        force=True,
+    )
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # half-closed TLS of agents that leave is no news
+    with alone(listening.data):
+        return asyncio.run(_serve(listening))
+
+
+async def _serve(listening: Listening) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows: Ctrl+C ends the loop by itself
+            pass
+    async with AsyncExitStack() as stack:
+        desk = await stack.enter_async_context(open_desk(listening.data, readers=3))
+        for name in await sweep(desk):
+            LOG.info("removed %s, which a killed build had left", name)
+        names = server_names(listening.names)
+        await ensure_certificates(desk, names)
+        shared = Shared(desk, await export_authority(desk), _self_file())
+        tls = await listener_context(desk)
+        http = await _listen(stack, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
+        https = await _listen(stack, agents_app(shared, secure=True), listening.listen, listening.https_port, tls)
+        console = await _listen(stack, console_app(shared), listening.console_listen, listening.console_port, tls)
+        await write_down(
+            desk,
+            {
+                "http_port": str(http),
+                "https_port": str(https),
+                "server_name": names[0],
+                "version": __version__,
+            },
+        )
+        shown = f"[{names[0]}]" if ":" in names[0] else names[0]
+        where = listening.console_listen if listening.console_listen != "0.0.0.0" else shown
+        print(f"agents   http://{shown}:{http}/ocsinventory")
+        print(f"agents   https://{shown}:{https}/ocsinventory")
+        print(f"console  https://{where}:{console}/", flush=True)
+        await stop.wait()
+        LOG.info("stopping: running requests are finished first")
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await stack.aclose()
+        except TimeoutError:
+            LOG.warning("some requests did not finish in %d s and were cut off", STOP_SECONDS)
+            os._exit(0)  # the database is whole at any moment; a hanging thread must not keep the process
+    return 0
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+    listener = runner(app)
+    await listener.setup()
+    stack.push_async_callback(listener.cleanup)
+    site = web.TCPSite(listener, host, port, ssl_context=tls, backlog=512)
+    try:
+        await site.start()
+    except OSError as error:
+        raise Refusal(
+            Kind.CONFLICT,
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another address or port.",
+        ) from error
+    return int(listener.addresses[0][1])
+
+
+def _self_file() -> SelfFile | None:
+    path = Path(sys.argv[0])
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return None
+    descriptor = os.open(path, os.O_RDONLY)
+    return SelfFile(descriptor, os.fstat(descriptor).st_size)

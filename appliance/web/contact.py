@@ -1,0 +1,90 @@
+"""Where agents talk: one POST address, bounded bodies, answers in the form of the request. Source: protocol.md 1, 2."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from aiohttp import web
+
+from appliance.domain.messages import Inventory, Other, Prolog, Report, Request
+from appliance.operations.answer_contact import Caller, answer_contact
+from appliance.operations.configure import settings_now
+from appliance.operations.desk import Desk
+from appliance.operations.record_result import record_result
+from appliance.operations.take_inventory import take_inventory
+from appliance.settings import Settings
+from appliance.web.keys import DESK
+from appliance.web.refusals import line
+from appliance.wire import contact as wire
+from appliance.wire import envelope, markup
+from appliance.wire.malformed import TooLarge
+
+OWN_AGENT = "OCS-Agent"  # our agent says here what it is: genuine servers refuse any User-Agent but their own
+LONGEST_NAME = 255
+IN_THREAD = 32 * 1024  # bodies above it are decoded beside the loop, few at a time
+DECODERS = asyncio.Semaphore(2)
+
+
+async def contact(request: web.Request) -> web.Response:
+    """PROLOG, INVENTORY, DOWNLOAD and the queries that get a polite answer."""
+    desk = request.app[DESK]
+    settings = await settings_now(desk)
+    caller = Caller(_called(request), request.remote or "")
+    refused = settings.text("REFUSED_AGENTS")
+    if refused and re.search(refused, caller.user_agent):
+        return line(403, "agents that call themselves so are refused here")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return line(415, "a Content-Encoding is not accepted")
+    body = await bounded_body(request, settings.number("CONTACT_WIRE_LIMIT"), settings.number("CONTACT_DEADLINE"))
+    if len(body) > IN_THREAD:
+        async with DECODERS:
+            message, form = await asyncio.to_thread(_decode, body, settings)
+    else:
+        message, form = _decode(body, settings)
+    answer = await _answer(desk, message, caller)
+    return web.Response(
+        body=envelope.pack(answer, form) if answer else b"",
+        headers={"Content-Type": "application/x-compressed", "Cache-Control": "no-cache"},
+    )
+
+
+async def bounded_body(request: web.Request, limit: int, seconds: int) -> bytes:
+    """The body, at most `limit` bytes and within `seconds`. Raises TooLarge, or answers 408."""
+    if request.content_length is not None and request.content_length > limit:
+        raise TooLarge(f"the message is larger than {limit} bytes")
+    pieces, size = [], 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in request.content.iter_any():
+                size += len(piece)
+                if size > limit:
+                    raise TooLarge(f"the message is larger than {limit} bytes")
+                pieces.append(piece)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return b"".join(pieces)
+
+
+async def _answer(desk: Desk, message: Request, caller: Caller) -> bytes:
+    if isinstance(message, Prolog):
+        return wire.encode_reply(await answer_contact(desk, message, caller))
+    if isinstance(message, Inventory):
+        return wire.encode_reply(await take_inventory(desk, message, caller))
+    if isinstance(message, Report):
+        await record_result(desk, message)
+        return b""
+    assert isinstance(message, Other)
+    return wire.encode_no_update() if message.query == "UPDATE" else b""
+
+
+def _decode(body: bytes, settings: Settings) -> tuple[Request, envelope.Form]:
+    elements = settings.number("CONTACT_ELEMENT_LIMIT")
+    limits = markup.MarkupLimits(settings.number("CONTACT_DEPTH_LIMIT"), elements, elements)
+    xml, form = envelope.unpack(body, settings.number("CONTACT_INFLATED_LIMIT"))
+    return wire.decode_request(xml, limits), form
+
+
+def _called(request: web.Request) -> str:
+    name = request.headers.get(OWN_AGENT) or request.headers.get("User-Agent") or ""
+    return "".join(c for c in name if c.isprintable())[:LONGEST_NAME]

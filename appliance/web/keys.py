@@ -1,0 +1,23 @@
+"""What handlers find in their application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from appliance.operations.desk import Desk
+
+
+@dataclass(frozen=True)
+class SelfFile:
+    """The running file, held open since the start: replacing it on the disk must not mix two versions."""
+
+    descriptor: int
+    size: int
+
+
+DESK = web.AppKey("desk", Desk)
+BUNDLE = web.AppKey("bundle", str)
+SELF_FILE: web.AppKey[SelfFile | None] = web.AppKey("self_file")
+LISTENER = web.AppKey("listener", str)

@@ -1,0 +1,52 @@
+"""From a Refusal or malformed bytes to a status and one line; everything else is a bug and says nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from appliance.domain.refusal import Kind, Refusal
+from appliance.wire.malformed import Malformed, TooLarge
+
+LOG = logging.getLogger("ocs.web")
+
+STATUS = {
+    Kind.INVALID: 400,
+    Kind.MISSING: 404,
+    Kind.CONFLICT: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.UNREACHABLE: 502,
+    Kind.BUSY: 503,
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line of text for everything that was refused."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return line(STATUS[refusal.kind], str(refusal))
+    except TooLarge as malformed:
+        return line(413, str(malformed))
+    except Malformed as malformed:
+        return line(400, str(malformed))
+    except web.HTTPException as answer:
+        return line(answer.status, answer.reason)
+    except ConnectionError:
+        raise  # the peer went away: aiohttp closes, nothing to answer
+    except Exception:
+        LOG.exception("a request ended in a bug")
+        return line(500, "internal error")
+
+
+def line(status: int, text: str) -> web.Response:
+    """A short text answer; the connection ends where a body may be left unread."""
+    response = web.Response(status=status, text=f"{text}\n")
+    if status >= 400:
+        response.force_close()
+    return response
