@@ -24,9 +24,9 @@ def launch(
     )  # fmt: skip
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str, str]:
     """(exit code, output, errors)."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
 

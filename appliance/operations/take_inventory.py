@@ -8,7 +8,7 @@ from appliance.domain.messages import Inventory, InventoryReply
 from appliance.operations.answer_contact import Caller
 from appliance.operations.desk import Desk
 from appliance.settings import Settings
-from appliance.store import affectations, computers, configuration
+from appliance.store import computers, configuration
 from appliance.store.computers import Computer, ComputerId
 from appliance.store.database import Tx
 from appliance.wire import contact
@@ -81,7 +81,7 @@ async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> In
             await computers.put_softwares(tx, computer, _softwares(inventory))
         if "NETWORKS" in present:
             await computers.put_networks(tx, computer, _networks(inventory))
-        await _keep_history(tx, computer, inventory)
+        await computers.put_history(tx, computer, inventory.history)
         return await _account(tx, computer, inventory, settings, is_new=is_new)
 
 
@@ -143,12 +143,6 @@ async def _look_alikes(tx: Tx, inventory: Inventory, level: int) -> list[Compute
         uuid=asked[UUID_BIT],
         but=inventory.device_id,
     )
-
-
-async def _keep_history(tx: Tx, computer: ComputerId, inventory: Inventory) -> None:
-    """The reported history, without what is to run again by force: its old run must not stop the new one."""
-    forced = {a.package for a in await affectations.of_computer(tx, computer, unfinished=True) if a.force}
-    await computers.put_history(tx, computer, [package for package in inventory.history if package not in forced])
 
 
 async def _account(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,24 +139,26 @@ async def affect(
     A row that is under way stays as it is.
     """
     again = "'error', 'success', 'already'" if force else "'error'"
-    changed = 0
-    for computer in computers:
-        changed += await tx.run(
-            f"""
-            INSERT INTO affectation (computer_id, package_id, activation_id, stage, force, schedule, post_command,
-                                     affected_at, changed_at)
-            VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7, ?7)
-            ON CONFLICT (computer_id, package_id) DO UPDATE
-               SET activation_id = excluded.activation_id, stage = 'waiting', received = '', force = excluded.force,
-                   schedule = excluded.schedule, post_command = excluded.post_command,
-                   affected_at = excluded.affected_at, notified_at = NULL, changed_at = excluded.changed_at
-             WHERE stage IN ({again})
-            """,
-            (computer, package, activation, int(force), schedule, post_command, tx.now),
-        )
-        if force:  # the wish to run it again must not be stopped by what an old inventory said
-            await tx.run("DELETE FROM history WHERE computer_id = ? AND package_id = ?", (computer, package))
-        await note(tx, computer, package, "affected", "force" if force else "")
+    chosen = json.dumps(list(computers))
+    changed = await tx.run(
+        f"""
+        INSERT INTO affectation (computer_id, package_id, activation_id, stage, force, schedule, post_command,
+                                 affected_at, changed_at)
+        SELECT value, ?2, ?3, 'waiting', ?4, ?5, ?6, ?7, ?7 FROM json_each(?1) WHERE true
+        ON CONFLICT (computer_id, package_id) DO UPDATE
+           SET activation_id = excluded.activation_id, stage = 'waiting', received = '', force = excluded.force,
+               schedule = excluded.schedule, post_command = excluded.post_command,
+               affected_at = excluded.affected_at, notified_at = NULL, changed_at = excluded.changed_at
+         WHERE stage IN ({again})
+        """,
+        (chosen, package, activation, int(force), schedule, post_command, tx.now),
+    )
+    await tx.run(
+        "INSERT INTO event (computer_id, package_id, at, kind, detail) "
+        "SELECT computer_id, package_id, ?1, 'affected', ?2 FROM affectation JOIN json_each(?3) ON value = computer_id "
+        "WHERE package_id = ?4 AND stage = 'waiting' AND affected_at = ?1",
+        (tx.now, "force" if force else "", chosen, package),
+    )
     return changed
 
 
@@ -202,18 +205,16 @@ async def unaffect(
 ) -> int:
     """Take affectations in the given stages away, of these computers or of all: how many went."""
     marks = ", ".join("?" * len(stages))
-    where = f"package_id = ? AND stage IN ({marks})"
-    values: list[object] = [package, *(stage.value for stage in stages)]
-    gone = 0
-    for chosen in [None] if computers is None else computers:
-        mine, more = (f"{where} AND computer_id = ?", [*values, chosen]) if chosen is not None else (where, values)
-        await tx.run(
-            "INSERT INTO event (computer_id, package_id, at, kind, detail) "
-            f"SELECT computer_id, package_id, ?, 'unaffected', stage FROM affectation WHERE {mine}",
-            (tx.now, *more),
-        )
-        gone += await tx.run(f"DELETE FROM affectation WHERE {mine}", more)
-    return gone
+    where, values = f"package_id = ? AND stage IN ({marks})", [package, *(stage.value for stage in stages)]
+    if computers is not None:
+        where += " AND computer_id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(computers)))
+    await tx.run(
+        "INSERT INTO event (computer_id, package_id, at, kind, detail) "
+        f"SELECT computer_id, package_id, ?, 'unaffected', stage FROM affectation WHERE {where}",
+        (tx.now, *values),
+    )
+    return await tx.run(f"DELETE FROM affectation WHERE {where}", values)
 
 
 async def events(tx: Tx, computer: ComputerId, limit: int) -> list[Happening]:

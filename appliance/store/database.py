@@ -80,15 +80,11 @@ class Store:
         """
         async with self._lock:
             try:
-                await self._writer.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                raise _refusal(error) from error
-            try:
+                await self._begin()
                 yield Tx(self._writer, self.clock.now())
                 await self._writer.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    await asyncio.shield(self._writer.execute("ROLLBACK"))
+                await _end(self._writer, "ROLLBACK")
                 raise
 
     @asynccontextmanager
@@ -97,12 +93,18 @@ class Store:
         reader = await self._readers.get()
         try:
             await reader.execute("BEGIN")
-            try:
-                yield Tx(reader, self.clock.now())
-            finally:
-                await reader.execute("COMMIT")
+            yield Tx(reader, self.clock.now())
         finally:
-            self._readers.put_nowait(reader)
+            try:
+                await _end(reader, "COMMIT")
+            finally:
+                self._readers.put_nowait(reader)
+
+    async def _begin(self) -> None:
+        try:
+            await self._writer.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise _refusal(error) from error
 
     async def close(self) -> None:
         """Close all connections; the file is whole at any moment, with or without this."""
@@ -152,6 +154,18 @@ def make_private(folder: Path, path: Path) -> None:
             Kind.CONFLICT,
             f"the data directory {folder} cannot be used: {error.strerror}; choose another with --data.",
         ) from error
+
+
+async def _end(connection: aiosqlite.Connection, word: str) -> None:
+    """End a transaction, also where its task was cancelled while BEGIN was still on its way to the thread.
+
+    Statements reach the thread in order, so this one comes after; without a transaction it is an error that says so.
+    """
+    try:
+        await asyncio.shield(connection.execute(word))
+    except sqlite3.OperationalError:
+        if connection.in_transaction:
+            raise
 
 
 async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:

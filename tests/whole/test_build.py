@@ -32,11 +32,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         (folder / ".work" / "tools").symlink_to(ROOT / ".work" / "tools")  # the trees are made anew in each
         builder = BUILDERS[-number]
         command: list[str | Path] = [builder, folder / "build" / "make.py", "pyz"]
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if name.startswith(("UV_", "PIP_", "SSL_", "HOME"))
-        }
+        env = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_", "HOME"))}
         env["UV_CACHE_DIR"] = str(ROOT / ".work" / "cache")
         started.append((folder, launch(command, umask=umask, cwd=folder, **env)))
     for _, process in started:
@@ -58,17 +54,13 @@ def test_nothing_of_the_building_machine_is_in_the_file(copies: list[Path]) -> N
         for entry in archive.infolist():
             content = archive.read(entry)
             assert not any(trace in content for trace in traces), entry.filename
-            assert (entry.date_time, entry.external_attr >> 16) == ((1980, 1, 1, 0, 0, 0), 0o100644), (
-                entry.filename
-            )
+            assert (entry.date_time, entry.external_attr >> 16) == ((1980, 1, 1, 0, 0, 0), 0o100644), entry.filename
 
 
 def test_the_file_holds_every_source_and_every_python_and_no_ballast(copies: list[Path]) -> None:
     with zipfile.ZipFile(copies[0]) as archive:
         names = set(archive.namelist())
-    sources = {
-        path for kind in ("py", "sql", "html", "css") for path in (ROOT / "appliance").rglob(f"*.{kind}")
-    }
+    sources = {path for kind in ("py", "sql", "html", "css") for path in (ROOT / "appliance").rglob(f"*.{kind}")}
     assert {f"site-packages/{path.relative_to(ROOT).as_posix()}" for path in sources} <= names
     for version in ("311", "312", "313", "314"):
         assert f"site-packages/aiohttp/_http_parser.cpython-{version}-x86_64-linux-gnu.so" in names

@@ -80,9 +80,7 @@ def test_the_agent_runs_inside_the_archive_and_leaves_no_trace(
     command: list[str | Path] = [python, "-I", "-S", "-X", "importtime", pyz, "agent", word]
     code, out, err = finish(launch(command, cwd=tmp_path, HOME=str(tmp_path), TMPDIR=str(tmp_path)))
     imported = {
-        line.split("|")[-1].strip().split(".")[0]
-        for line in err.splitlines()
-        if line.startswith("import time:")
+        line.split("|")[-1].strip().split(".")[0] for line in err.splitlines() if line.startswith("import time:")
     }
     assert (code, bool(out)) == (0, True), err[-2000:]
     assert "appliance" in imported
@@ -99,9 +97,7 @@ def test_the_agent_runs_inside_the_archive_and_leaves_no_trace(
 
 
 @each_server
-def test_the_appliance_and_its_libraries_run(
-    pyz: Path, python: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_appliance_and_its_libraries_run(pyz: Path, python: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = tmp_path_factory.getbasetemp() / "one cache for all"  # 3.12 after 3.11 finds it unpacked
     assert must_start([python, pyz, "--version"]).startswith("ocs.pyz ")
     must_start([python, pyz, "--help"], OCS_CACHE=str(cache))
@@ -131,12 +127,7 @@ def stranger(pyz: Path, common: Path, can_leave_out: Callable[[str], None]) -> l
     (common / "ocs.pyz").chmod(0o755)
     for path in [*(path for _, path in SERVERS), "/usr/bin/python3"]:
         try:
-            if (
-                finish(launch([path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], user=NOBODY))[
-                    0
-                ]
-                == 0
-            ):
+            if finish(launch([path, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], user=NOBODY))[0] == 0:
                 return [path, common / "ocs.pyz", "--help"]
         except OSError:
             continue
@@ -204,9 +195,7 @@ def test_a_cache_that_others_could_change_is_refused_in_one_sentence(
     assert str(cache) in err
 
 
-def test_a_cache_from_which_nothing_may_be_loaded_is_refused_in_one_sentence(
-    pyz: Path, tmp_path: Path
-) -> None:
+def test_a_cache_from_which_nothing_may_be_loaded_is_refused_in_one_sentence(pyz: Path, tmp_path: Path) -> None:
     mount = [
         "unshare",
         "--mount",
@@ -234,9 +223,7 @@ def test_four_cold_starts_at_once_unpack_once(pyz: Path, tmp_path: Path) -> None
     assert unpacked(cache)
 
 
-@pytest.mark.parametrize(
-    "files", [1, 100, 10_000], ids=["at the first file", "in the middle", "while compiling"]
-)
+@pytest.mark.parametrize("files", [1, 100, 10_000], ids=["at the first file", "in the middle", "while compiling"])
 def test_a_kill_while_unpacking_leaves_a_file_that_starts(pyz: Path, tmp_path: Path, files: int) -> None:
     cache = tmp_path / "cache"
     command: list[str | Path] = [SERVERS[-1][1], pyz, "--help"]
@@ -292,9 +279,7 @@ def test_builds_that_nobody_used_for_a_fortnight_are_removed(pyz: Path, tmp_path
     with (cache / ".running.pyz_1_used").open() as lease_of_a_server:
         fcntl.flock(lease_of_a_server, fcntl.LOCK_SH)
         must_start([SERVERS[0][1], pyz, "--help"], OCS_CACHE=str(cache))
-    left = {
-        name for name in os.listdir(cache) if not name.startswith(("ocs", ".ocs", pyz.name, f".{pyz.name}"))
-    }
+    left = {name for name in os.listdir(cache) if not name.startswith(("ocs", ".ocs", pyz.name, f".{pyz.name}"))}
     assert left == {"running.pyz_1", ".running.pyz_1_used", "recent.pyz_1", ".recent.pyz_1_used"}
 
 
@@ -321,9 +306,7 @@ def test_neither_variables_nor_the_working_directory_bring_in_foreign_code(
     foreign, witness = tmp_path / "foreign", tmp_path / "witness"
     foreign.mkdir()
     for name in ("json", "zipfile", "argparse", "hashlib", "_bootstrap", "appliance", "aiohttp", "hijack"):
-        (foreign / f"{name}.py").write_text(
-            f"open({str(witness)!r}, 'w')\ndef main(*_): open({str(witness)!r}, 'w')\n"
-        )
+        (foreign / f"{name}.py").write_text(f"open({str(witness)!r}, 'w')\ndef main(*_): open({str(witness)!r}, 'w')\n")
     foreign_env = {
         "PYTHONPATH": str(foreign), "PYTHONSTARTUP": str(foreign / "hijack.py"), "PYTHONINSPECT": "1",
         "SHIV_ENTRY_POINT": "hijack:main", "SHIV_MODULE": "hijack:main", "SHIV_INTERPRETER": "1",
@@ -331,9 +314,7 @@ def test_neither_variables_nor_the_working_directory_bring_in_foreign_code(
         "SHIV_ROOT": str(tmp_path / "shiv"),
     }  # fmt: skip
     # -S, because what the machine's own site packages import happens before our first line.
-    must_start(
-        [SERVERS[0][1], "-S", pyz, *words], cwd=foreign, OCS_CACHE=str(tmp_path / "cache"), **foreign_env
-    )
+    must_start([SERVERS[0][1], "-S", pyz, *words], cwd=foreign, OCS_CACHE=str(tmp_path / "cache"), **foreign_env)
     assert not witness.exists()
     assert not (tmp_path / "shiv").exists()
 
