@@ -106,21 +106,9 @@ class Site:
 
     def own_agent(self, python: str, name: str = "agent", *words: str) -> subprocess.Popen[str]:
         """Our agent straight from the archive, isolated and without site-packages; `name` is its base directory."""
+        options = ["--server", self.http, "--ca", self.bundle, "--basedir", self.folder / name]
         return subprocess.Popen(
-            [
-                python,
-                "-I",
-                "-S",
-                self.pyz,
-                "agent",
-                "--server",
-                self.http,
-                "--ca",
-                self.bundle,
-                "--basedir",
-                self.folder / name,
-                *words,
-            ],
+            [python, "-I", "-S", self.pyz, "agent", *options, *words],
             env={**CLEAN, "HOME": "/nonexistent"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
