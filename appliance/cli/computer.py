@@ -11,11 +11,11 @@ from appliance.cli import Help, add_data, data_folder
 from appliance.cli.package_text import why
 from appliance.cli.text import print_json, print_table, shown
 from appliance.clock import iso, stamp
+from appliance.domain.computer import Computer
 from appliance.domain.search import parse
 from appliance.operations import computers
 from appliance.operations.computers import ComputerFacts
 from appliance.operations.desk import Desk, open_desk
-from appliance.store.computers import Computer
 
 Verb = Callable[[Desk, argparse.Namespace], Awaitable[None]]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.domain.computer import ComputerId
 from appliance.domain.refusal import conflict, invalid
 from appliance.domain.search import Criterion
 from appliance.domain.status import Stage
@@ -14,7 +15,6 @@ from appliance.operations.computers import find_computer
 from appliance.operations.desk import Desk
 from appliance.operations.package_facts import find_package
 from appliance.store import affectations, packages, search
-from appliance.store.computers import ComputerId
 from appliance.store.database import Tx
 
 LONGEST_COMMAND = 254

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.domain.affectation import Affectation
+from appliance.domain.computer import Computer
 from appliance.domain.eligibility import GENUINE_UNIX, Candidate, announce
 from appliance.domain.messages import Pack, Prolog, PrologReply
 from appliance.domain.status import IN_HISTORY, Event, Stage, move
 from appliance.domain.tempo import resolve, tempo_of
 from appliance.operations.desk import Desk
 from appliance.store import affectations, computers, configuration
-from appliance.store.affectations import Affectation
-from appliance.store.computers import Computer
 from appliance.store.database import Tx
 
 DAY = 86_400

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.domain.affectation import Happening
+from appliance.domain.computer import Computer
 from appliance.domain.messages import Inventory
 from appliance.domain.refusal import Kind, Refusal, missing
 from appliance.domain.search import Criterion
@@ -12,8 +14,6 @@ from appliance.domain.tempo import resolve
 from appliance.operations.desk import Desk
 from appliance.operations.package_facts import Stand, stands_of_computer
 from appliance.store import affectations, computers, configuration, search
-from appliance.store.affectations import Happening
-from appliance.store.computers import Computer
 from appliance.store.database import Tx
 from appliance.wire import contact
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.domain.affectation import Activation, Affectation
+from appliance.domain.computer import Computer
 from appliance.domain.eligibility import BUSY_SECONDS, GENUINE_UNIX, Reason, explain
 from appliance.domain.package import Package
 from appliance.domain.refusal import missing
@@ -12,9 +14,7 @@ from appliance.domain.status import SHOWN, Stage, outcome
 from appliance.domain.tempo import resolve
 from appliance.operations.desk import Desk
 from appliance.store import affectations, computers, configuration, packages
-from appliance.store.affectations import Affectation
 from appliance.store.database import Tx
-from appliance.store.packages import Activation
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def stand(
 
 
 def stands_of_computer(
-    unfinished_and_done: Sequence[Affectation], *, computer: computers.Computer, on: bool, now: int
+    unfinished_and_done: Sequence[Affectation], *, computer: Computer, on: bool, now: int
 ) -> list[Stand]:
     """The standing of every package of one computer; what holds one back is another in the same list."""
     at_work = [

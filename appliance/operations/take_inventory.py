@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.messages import Inventory, InventoryReply
 from appliance.operations.answer_contact import Caller
 from appliance.operations.desk import Desk
 from appliance.settings import Settings
 from appliance.store import computers, configuration
-from appliance.store.computers import Computer, ComputerId
 from appliance.store.database import Tx
 from appliance.wire import contact
 

@@ -4,54 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from appliance.domain.affectation import Affectation, Happening, Standing
+from appliance.domain.computer import ComputerId
 from appliance.domain.package import PackageId
 from appliance.domain.status import Stage
-from appliance.store.computers import ComputerId
 from appliance.store.database import Row, Tx
-
-
-@dataclass(frozen=True)
-class Affectation:
-    """One package on one computer. Locations are empty while the package is not activated."""
-
-    computer: ComputerId
-    package: PackageId
-    package_name: str
-    priority: int
-    stage: Stage
-    received: str
-    force: bool
-    schedule: str
-    post_command: str
-    notified_at: int | None
-    changed_at: int
-    info_location: str
-    fragment_location: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """An affectation with the computer it is on, for statistics."""
-
-    affectation: Affectation
-    computer_name: str
-    device_id: str
-    user_agent: str
-    last_contact: int
-    last_inventory: int | None
-
-
-@dataclass(frozen=True)
-class Happening:
-    """One event of a computer and a package."""
-
-    at: int
-    package: str
-    kind: str
-    detail: str
-
 
 # the activation of an affectation: the one it was given, or the newest of its package
 _SELECT = """

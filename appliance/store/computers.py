@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NewType
 
 import zstandard
 
+from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.messages import DeviceId
 from appliance.store.database import Row, Tx
-
-ComputerId = NewType("ComputerId", int)
 
 TEXTS = (
     "workgroup", "userdomain", "osname", "osversion", "oscomments", "userid", "description", "ipaddr", "uuid",
@@ -21,23 +18,6 @@ NUMBERS = ("processorn", "processors", "memory", "swap")
 LARGEST_NUMBER = 2**62
 LEVEL = 9  # an inventory is written once a day and read seldom
 LARGEST_XML = 1024**3
-
-
-@dataclass(frozen=True)
-class Computer:
-    """One computer as the last contact left it; `facts` are the searchable columns."""
-
-    id: ComputerId
-    device_id: DeviceId
-    name: str
-    tag: str
-    user_agent: str
-    address: str
-    first_seen: int
-    last_contact: int
-    last_inventory: int | None
-    sections: tuple[str, ...]
-    facts: Mapping[str, str | int | None]
 
 
 async def find(tx: Tx, device_id: str) -> Computer | None:

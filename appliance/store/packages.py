@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from appliance.domain.affectation import Activation
 from appliance.domain.package import (
     Action,
     Notice,
@@ -18,17 +18,6 @@ from appliance.domain.package import (
     next_id,
 )
 from appliance.store.database import Row, Tx
-
-
-@dataclass(frozen=True)
-class Activation:
-    """Where one activation of a package sends agents; locations are host[:port]/folder."""
-
-    id: int
-    package: PackageId
-    info_location: str
-    fragment_location: str
-    activated_at: int
 
 
 async def reserve_id(tx: Tx) -> PackageId:

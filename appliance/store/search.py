@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
+from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.search import FIELDS, LONELY, Criterion, FieldKind, Operator
-from appliance.store.computers import Computer, ComputerId, computer_of
+from appliance.store.computers import computer_of
 from appliance.store.database import Tx
 
 COLUMNS = {
