@@ -106,7 +106,7 @@ class Site:
 
     def own_agent(self, python: str, name: str = "agent", *words: str) -> subprocess.Popen[str]:
         """Our agent straight from the archive, isolated and without site-packages; `name` is its base directory."""
-        options = ["--server", self.http, "--ca", self.bundle, "--basedir", self.folder / name]
+        options: list[str | Path] = ["--server", self.http, "--ca", self.bundle, "--basedir", self.folder / name]
         return subprocess.Popen(
             [python, "-I", "-S", self.pyz, "agent", *options, *words],
             env={**CLEAN, "HOME": "/nonexistent"},
