@@ -62,7 +62,7 @@ class Census:
         """What is wrong with the next member, as half a sentence; None when it may be unpacked."""
         self.members += 1
         if self.members > self.limits.members or len(self._seen) > self.limits.members:
-            return f"the archive has more than {self.limits.members} members"  # with folders only implied
+            return f"is one of more than {self.limits.members} members"  # with folders only implied
         if member.shape in (Shape.SYMLINK, Shape.HARDLINK, Shape.OTHER):
             return f"is a {member.shape.value}"
         if member.mode & 0o6000:

@@ -37,7 +37,6 @@ class Cause(str, Enum):
     NEVER_SEEN = "never seen"
     NOT_SEEN_SINCE = "not seen since"
     WAITS_FOR = "waits for"
-    IN_HISTORY = "in history"
     ANNOUNCED = "announced"
     FINISHED = "finished"
 
@@ -143,7 +142,6 @@ def sentence(reason: Reason, when: str) -> str:
         Cause.NEVER_SEEN: "The computer never made a contact.",
         Cause.NOT_SEEN_SINCE: f"It is announced at the computer's next contact; the last one was {when}.",
         Cause.WAITS_FOR: f"The computer's OCS Unix agent is still at work on {reason.subject!r}.",
-        Cause.IN_HISTORY: "The computer reported it as installed before.",
         Cause.ANNOUNCED: f"Announced {when}; the agent has not reported a result yet.",
         Cause.FINISHED: f"{meaning(reason.subject) or reason.subject}",
     }[reason.cause]

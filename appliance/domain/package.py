@@ -178,7 +178,7 @@ def checked(order: Order, *, file_format: str | None) -> Order:
     order = replace(order, name=order.name.strip())
     if order.action is Action.LAUNCH:
         order = replace(order, argument=order.argument.strip())  # OCS Unix agents cut at the first space
-    _text("name", order.name, LONGEST_NAME, single_line=False)
+    _text("name", order.name, LONGEST_NAME)
     if not order.name:
         raise invalid("name", "a package needs a name.")
     _text("description", order.description, LONGEST_TEXT)
@@ -234,8 +234,8 @@ def _notice(notice: Notice) -> None:
         raise invalid("warn-countdown", f"{notice.countdown} is not a countdown; choose 0 to 9999 seconds.")
 
 
-def _text(field: str, text: str, longest: int, *, single_line: bool = False) -> None:
+def _text(field: str, text: str, longest: int) -> None:
     if len(text) > longest:
         raise invalid(field, f"{len(text)} characters are more than {longest}.")
-    if _CONTROL.search(text) or (single_line and re.search(r"[\r\n]", text)):
+    if _CONTROL.search(text):
         raise invalid(field, "it has a control character, which no info file can carry; take it out.")

@@ -5,6 +5,7 @@ Source: protocol.md 3, product.md 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,10 +63,8 @@ class Tempo:
 def parse_knob(name: str, text: str) -> int:
     """The number for a knob, within its bounds; raises Refusal(INVALID) naming it."""
     knob = KNOB[name]
-    try:
-        value = int(text.strip())
-    except ValueError:
-        value = knob.low - 1
+    digits = re.fullmatch(r"\s*(-?[0-9]{1,9})\s*", text)
+    value = int(digits.group(1)) if digits else knob.low - 1
     if not knob.low <= value <= knob.high:
         raise invalid(name, f"{text[:40]!r} is not a number from {knob.low} to {knob.high} ({knob.unit}).")
     return value

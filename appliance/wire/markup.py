@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
@@ -13,6 +15,7 @@ __all__ = ["Element", "MarkupLimits", "child_text", "clean", "read", "scalar", "
 
 _PIECE = 64 * 1024
 _LONGEST_TOKEN = 1024 * 1024  # a tag or comment: expat holds it whole, and reads it again with each piece
+_LONGEST_TEXT = 1024 * 1024  # characters at one place
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -32,10 +35,11 @@ def read(xml: bytes, limits: MarkupLimits | None = None) -> Element:
     """
     bounds = limits or MarkupLimits()
     try:
-        return _Reader(bounds).read(xml)
+        return _Reader(bounds).read(xml[at : at + _PIECE] for at in range(0, len(xml), _PIECE))
     except UnicodeDecodeError:
-        pass
-    return _Reader(bounds, "utf-8").read(xml.decode("utf-8", errors="replace").encode("utf-8"))
+        if not _bad_utf8(xml):
+            raise Malformed("not well-formed XML") from None
+    return _Reader(bounds, "utf-8").read(text.encode("utf-8") for text in _decoded(xml, "replace"))
 
 
 class _Reader:
@@ -51,7 +55,7 @@ class _Reader:
         self.last: Element | None = None  # closed just before: what follows is its tail
         self.encoding = encoding
 
-    def read(self, xml: bytes) -> Element:
+    def read(self, pieces: Iterable[bytes]) -> Element:
         # not kept in self: a cycle would hold every message until the next collection
         parser = expat.ParserCreate(self.encoding)
         parser.buffer_text = True
@@ -59,15 +63,17 @@ class _Reader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self.text.append
         parser.StartDoctypeDeclHandler = self._doctype
+        fed = 0
         try:
-            for offset in range(0, len(xml), _PIECE):
-                parser.Parse(xml[offset : offset + _PIECE], False)
-                if offset + _PIECE - parser.CurrentByteIndex > _LONGEST_TOKEN:
-                    raise TooLarge("the XML has a tag or comment that is too long")
+            for piece in pieces:
+                parser.Parse(piece, False)
+                fed += len(piece)
+                if fed - parser.CurrentByteIndex > _LONGEST_TOKEN or sum(map(len, self.text)) > _LONGEST_TEXT:
+                    raise TooLarge("the XML has a tag, comment or text that is too long")
             parser.Parse(b"", True)
         except expat.ExpatError as error:
-            if expat.errors.messages.get(error.code) == expat.errors.XML_ERROR_INVALID_TOKEN and _bad_utf8(xml):
-                raise UnicodeDecodeError("utf-8", b"", 0, 1, "invalid") from None
+            if expat.errors.messages.get(error.code) == expat.errors.XML_ERROR_INVALID_TOKEN and not self.encoding:
+                raise UnicodeDecodeError("utf-8", b"", 0, 1, f"at line {error.lineno}") from None
             raise Malformed(f"not well-formed XML at line {error.lineno}") from None
         except (LookupError, ValueError) as error:
             if isinstance(error, UnicodeDecodeError):
@@ -136,7 +142,12 @@ def _bad_utf8(xml: bytes) -> bool:
     if b"encoding" in head and b"utf-8" not in head:
         return False
     try:
-        xml.decode("utf-8")
+        return any(False for _ in _decoded(xml, "strict"))
     except UnicodeDecodeError:
         return True
-    return False
+
+
+def _decoded(xml: bytes, errors: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")(errors)
+    for at in range(0, len(xml), _PIECE):
+        yield decoder.decode(xml[at : at + _PIECE], at + _PIECE >= len(xml))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -37,9 +38,17 @@ def parse_location(text: str, field: str) -> Location:
     bare = re.sub(r"^https?://", "", text.strip(), flags=re.IGNORECASE)
     match = _HOST.match(bare)
     port = int(match.group("port")) if match and match.group("port") else None
-    if not match or len(bare) > 255 or (port is not None and not 1 <= port <= 65535):
+    fits = match and len(bare) <= 255 and (port is None or 1 <= port <= 65535)
+    if not match or not fits or not _is_v6(match.group("v6")):
         raise invalid(field, f"{text[:80]!r} is not host:port/folder, such as ocs.example.org:4343/download.")
     return Location(match.group("v6") or match.group("name"), port, match.group("folder") or "")
+
+
+def _is_v6(text: str | None) -> bool:
+    try:
+        return text is None or bool(ipaddress.IPv6Address(text))
+    except ValueError:
+        return False
 
 
 def fragment_name(package: PackageId, number: int) -> str:

@@ -166,7 +166,8 @@ def test_the_program_is_the_first_word_without_its_quotes(command: str, program:
 # Ids
 
 
-@given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=60))
+# all but the last moments before the last id, which leave none behind them
+@given(st.lists(st.integers(-(2**40), LAST_ID - 100) | st.integers(LAST_ID + 1, 2**40), min_size=1, max_size=60))
 def test_ids_increase_under_any_clock_and_none_is_part_of_another(clock: list[int]) -> None:
     ids: list[PackageId] = []
     for now in clock:
