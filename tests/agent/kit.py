@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from appliance.agent.contact import make_contact
 from appliance.agent.driver import recover
 from appliance.agent.failure import Unreachable
 from appliance.agent.files import Files
@@ -273,8 +274,6 @@ class Lab:
 
     def take_in(self, *built: Built) -> World:
         """An agent that has been told of these packages and has their info files."""
-        from appliance.agent.contact import make_contact
-
         self.server.add(*built)
         world = self.start()
         assert make_contact(world)

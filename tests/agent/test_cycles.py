@@ -1,4 +1,7 @@
-"""The cycle engine: which steps it takes, in which order, and where it rests. Source: the manual, "How does it work?"."""
+"""The cycle engine: which steps it takes, in which order, and where it rests.
+
+Source: the manual, "How does it work?".
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from appliance.agent.contact import make_contact
-from appliance.agent.driver import DAY, left, run_forever, run_once, run_period
-from appliance.agent.perform import Ending
+from appliance.agent.driver import DAY, deploy_until, left, run_forever, run_once, run_period
+from appliance.agent.perform import Ending, Job, Witness
 from appliance.domain.tempo import Tempo
 from tests.agent.kit import FAST, Lab, package
 
@@ -188,3 +191,61 @@ def test_once_fails_where_the_contact_fails(lab: Lab) -> None:
     world = lab.start()
     assert not run_once(world)
     assert world.memory.trouble == "The server is down."
+
+
+def test_an_inventory_that_fails_does_not_stop_the_deployments(lab: Lab) -> None:
+    one = package()
+    lab.server.add(one)
+    lab.server.inventory_wanted = True
+    real = lab.server.contact
+    lab.server.contact = lambda xml: b"<no/>" if b"INVENTORY" in xml else real(xml)  # type: ignore[method-assign]
+    assert not run_once(lab.start())
+    assert lab.results() == {one.id: "SUCCESS"}
+
+
+def test_a_bug_in_one_package_is_logged_and_the_others_go_on(lab: Lab) -> None:
+    bad, good = package(1), package(2)
+    lab.server.add(bad, good)
+    world = lab.start()
+    real = lab.fake_host.act
+
+    def act(job: Job, witness: Witness) -> Ending:
+        if job.info.package == bad.id:
+            raise KeyError("nobody foresaw this")
+        return real(job, witness)
+
+    lab.fake_host.act = act  # type: ignore[method-assign]
+    assert run_once(world)
+    assert lab.results() == {good.id: "SUCCESS"}
+    assert any("internal error: KeyError" in line for line in lab.log.lines)
+
+
+def test_a_full_disk_does_not_end_the_daemon(lab: Lab) -> None:
+    lab.server.add(package())
+    world = lab.start()
+    rests = []
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def tired(seconds: float) -> None:
+        rests.append(seconds)
+        lab.clock.time += max(0.0, seconds)
+        if len(rests) == 3:
+            raise KeyboardInterrupt
+
+    lab.files.keep = full  # type: ignore[method-assign]
+    lab.clock.rest = tired  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run_forever(world)
+    assert rests[:2] == [10, 10]
+    assert rests[2] <= 3600  # the contact comes again soon
+
+
+def test_latencies_of_zero_are_no_loop_without_rest(lab: Lab) -> None:
+    one = package(data=b"x")
+    world = lab.take_in(one)
+    lab.server.broken.add((one.id, 1))
+    deploy_until(world, lab.clock.now() + 25)
+    assert [entry for entry in lab.story if entry == rest(10)] == [rest(10)] * 3
+    assert lab.story.count(("fetch", one.id, 1)) == 30

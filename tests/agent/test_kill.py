@@ -1,13 +1,13 @@
 """The agent is killed after every single effect, then started again: always the same end.
 
-No result is lost, no command runs twice, nothing is left behind, and no fragment is fetched again but the one under way.
+No result is lost, no command runs twice, nothing is left behind, and of the fragments only the one under way is
+fetched again.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from appliance.agent.driver import run_once
 from appliance.agent.files import Files
 from appliance.agent.perform import LocalHost
 from appliance.domain.package import Action
-from appliance.domain.status import outcome
 from tests.agent.kit import Built, Lab, package, tar_of, zip_of
 
 
@@ -80,7 +79,7 @@ class MortalFiles(Files):
 
 
 @pytest.fixture
-def everything_is_mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Fate]]:
+def everything_is_mortal(monkeypatch: pytest.MonkeyPatch) -> list[Fate]:
     """Effects that do not go through Files strike too: unpacking, storing, starting."""
     fates = [Fate(0)]
 
@@ -97,7 +96,7 @@ def everything_is_mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Fate]
     mortal(folders.Below, "create")
     mortal(folders.Below, "replace")
     mortal(process, "_start")
-    yield fates
+    return fates
 
 
 def lab_with(folder: Path, built: Built, fate: Fate) -> Lab:
@@ -105,9 +104,7 @@ def lab_with(folder: Path, built: Built, fate: Fate) -> Lab:
     lab.server.pieces = 50
     lab.server.after = fate.strike
     lab.server.add(built)
-    lab.host = LocalHost(
-        install_path=folder, server="http://ocs.example.org", outer=os.environ, files=lab.files
-    )
+    lab.host = LocalHost(install_path=folder, server="http://ocs.example.org", outer=os.environ, files=lab.files)
     return lab
 
 
@@ -116,9 +113,7 @@ def cases(tmp: Path) -> dict[Action, Built]:
     files = {"run.sh": f"#!/bin/sh\necho ran >> {count}\n".encode(), "data/one": os.urandom(300), "data/empty/": b""}
     return {
         Action.EXECUTE: package(action=Action.EXECUTE, argument=f"echo ran >> {count}"),
-        Action.LAUNCH: package(
-            action=Action.LAUNCH, argument="run.sh --quiet", data=zip_of(files), fragment_size=200
-        ),
+        Action.LAUNCH: package(action=Action.LAUNCH, argument="run.sh --quiet", data=zip_of(files), fragment_size=200),
         Action.STORE: package(
             action=Action.STORE,
             argument=str(tmp / "store"),

@@ -260,7 +260,7 @@ def test_store_to_no_clear_place_is_err_bad_param(bench: Bench, path: str) -> No
 
 def test_store_below_a_file_is_err_execute_and_says_where(bench: Bench) -> None:
     (bench.tmp / "file").write_bytes(b"")
-    with pytest.raises(Failure, match="Storing in .*file/x failed") as caught:
+    with pytest.raises(Failure, match=r"Storing in .*file/x failed") as caught:
         bench.act(Action.STORE, str(bench.tmp / "file/x"), {"f": b""})
     assert caught.value.code == "ERR_EXECUTE"
 

@@ -22,8 +22,7 @@ unix = pytest.mark.skipif(os.name == "nt", reason="modes and links as on Unix")
 def tree(folder: Path) -> dict[str, bytes | None]:
     """Every path below a folder with its content."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
-        for path in folder.rglob("*")
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
     }
 
 
@@ -38,14 +37,20 @@ def test_a_hostile_archive_is_refused_and_writes_nothing_outside(tmp_path: Path,
     assert "\n" not in caught.value.why
     outside = {name: content for name, content in tree(around).items() if name.split("/")[0] != "work"}
     assert outside == {"victim": b"untouched"}
-    inside = [path for path in (around / "work").rglob("*")]
+    inside = list((around / "work").rglob("*"))
     assert not any(path.is_symlink() or not (path.is_file() or path.is_dir()) for path in inside)
     assert not any(path.lstat().st_mode & 0o6000 for path in inside)
 
 
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
 def test_an_honest_archive_comes_out_as_it_went_in(tmp_path: Path, pack: object) -> None:
-    files = {"run.sh": b"#!/bin/sh\n", "a/b/.hidden": os.urandom(700_000), "a/empty/": b"", "leer": b"", "\u00e9.txt": b"x"}
+    files = {
+        "run.sh": b"#!/bin/sh\n",
+        "a/b/.hidden": os.urandom(700_000),
+        "a/empty/": b"",
+        "leer": b"",
+        "\u00e9.txt": b"x",
+    }
     unpack(io.BytesIO(pack(files)), tmp_path / "work", ArchiveLimits())  # type: ignore[operator]
     found = tree(tmp_path / "work")
     assert {name: found[name.rstrip("/")] for name in files} == {**files, "a/empty/": None}
