@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import finish, launch
+from tests.pythons import interpreters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +35,8 @@ def test_a_fresh_clone_in_an_empty_folder_ends_with_three_successes(tmp_path: Pa
     home = tmp_path / "home"
     home.mkdir()
     code, out, err = finish(
-        launch([sys.executable, "build/make.py", "demo"], cwd=clone, HOME=str(home), **settings), seconds=180
+        launch([interpreters((3, 11))[0][1], "build/make.py", "demo"], cwd=clone, HOME=str(home), **settings),
+        seconds=180,
     )
     assert code == 0, out + err
     assert out.count(" SUCCESS ") == 3, out
