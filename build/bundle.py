@@ -75,6 +75,11 @@ CARRIED = {
 CARRIED |= {".dict"}
 LEFT_OUT = {".pyc", ".po", ".pot", ".md"}
 
+# What an agent consists of, under appliance/. The server finds the file made of it with
+# importlib.resources.files("appliance").joinpath("carried", "ocs-agent.pyz") and offers it to computers.
+AGENT = {"__init__.py", "__main__.py", "clock.py", "disk.py", "domain", "wire", "agent"}
+AGENT_FILE = "ocs-agent.pyz"
+
 
 def here() -> str:
     """The name of the target that this machine is."""
@@ -96,24 +101,49 @@ def build(name: str) -> Path:
         sources = Path(scratch, "sources")
         with step(f"archive: {output.relative_to(ROOT)}"):
             copy_sources(sources / "appliance")
+            agent = agent_file(sources, Path(scratch, AGENT_FILE))
+            (sources / "appliance" / "carried").mkdir()
+            shutil.copyfile(agent, sources / "appliance" / "carried" / AGENT_FILE)
             packed = shiv([libraries, sources], Path(scratch, "shiv.pyz"))
-            # In dist/, so that the last step is a rename; a name of its own, so that two builds do not meet.
-            made, finished = tempfile.mkstemp(prefix=".ocs-", suffix=".pyz", dir=output.parent)
-            os.close(made)
-            try:
-                rewrite(packed, Path(finished))
-                os.chmod(finished, 0o755)
-                os.replace(finished, output)
-            except BaseException:
-                os.unlink(finished)
-                raise
-    content = output.read_bytes()
-    workshop.tell(
-        f"{output.relative_to(ROOT)}: {len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}"
-    )
+            rewrite(packed, Path(scratch, "finished.pyz"))
+            publish(agent, output.with_name(AGENT_FILE))
+            publish(Path(scratch, "finished.pyz"), output)
+    tell(output)
+    tell(output.with_name(AGENT_FILE))
     if not TARGETS[name].run_here:
         workshop.tell(f"{name}: built from its wheels, never run by the tests")
     return output
+
+
+def agent_file(sources: Path, output: Path) -> Path:
+    """The agent alone, of sources that were copied before: one file for every system and Python."""
+    entries = {
+        f"site-packages/{path.relative_to(sources).as_posix()}": path.read_bytes()
+        for path in sorted((sources / "appliance").rglob("*"))
+        if path.is_file() and path.relative_to(sources).parts[1] in AGENT
+    }
+    pack(entries, output)
+    return output
+
+
+def publish(made: Path, output: Path) -> None:
+    """Put a finished file into dist/ in one step, under a name of its own until then: two builds do not meet."""
+    number, name = tempfile.mkstemp(prefix=".ocs-", suffix=".pyz", dir=output.parent)
+    os.close(number)
+    try:
+        shutil.copyfile(made, name)
+        os.chmod(name, 0o755)
+        os.replace(name, output)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def tell(output: Path) -> None:
+    """What was built."""
+    content = output.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    workshop.tell(f"{output.relative_to(ROOT)}: {len(content)} bytes, SHA-256 {digest}")
 
 
 def library_tree(name: str) -> Path:
@@ -153,9 +183,7 @@ def merge(raw: Path, folder: Path, version: str, origins: dict[str, tuple[str, s
         digest = hashlib.sha256(content).hexdigest()
         known = origins.setdefault(path, (digest, version))
         if known[0] != digest:
-            raise Stop(
-                f"{path} is not the same file for Python {known[1]} and {version}: they cannot share a tree"
-            )
+            raise Stop(f"{path} is not the same file for Python {known[1]} and {version}: they cannot share a tree")
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)  # never in place: the raw tree may be linked with uv's cache
@@ -198,9 +226,7 @@ def copy_sources(folder: Path) -> None:
         if source.suffix in LEFT_OUT or source.name.endswith("~"):
             continue
         if source.suffix not in CARRIED:
-            raise Stop(
-                f"appliance/{path.as_posix()}: say in build/bundle.py whether ocs.pyz carries such files"
-            )
+            raise Stop(f"appliance/{path.as_posix()}: say in build/bundle.py whether ocs.pyz carries such files")
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
@@ -225,14 +251,17 @@ def shiv(trees: list[Path], output: Path) -> Path:
 
 
 def rewrite(packed: Path, output: Path) -> None:
-    """Write an archive anew: sorted, without times and modes of this machine, with our own `__main__`."""
+    """Write shiv's archive anew, as all of ours are written."""
     with zipfile.ZipFile(packed) as old:
-        entries = {
-            name: old.read(name) for name in old.namelist() if name != f"site-packages/{workshop.STAMP}"
-        }
-    entries["__main__.py"] = (ROOT / "build" / "entry.py").read_bytes()
+        entries = {name: old.read(name) for name in old.namelist() if name != f"site-packages/{workshop.STAMP}"}
     for licence in workshop.tools().glob("shiv-*.dist-info/LICENSE"):
         entries["_bootstrap/LICENSE"] = licence.read_bytes()
+    pack(entries, output)
+
+
+def pack(entries: dict[str, bytes], output: Path) -> None:
+    """An archive that Python runs: our own `__main__`, sorted, without times and modes of this machine."""
+    entries["__main__.py"] = (ROOT / "build" / "entry.py").read_bytes()
     with output.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as new:

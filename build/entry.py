@@ -1,5 +1,7 @@
 """The archive's __main__: picks the program before anything is unpacked or any dependency imported.
 
+It is the same in ocs.pyz and in ocs-agent.pyz, which holds the agent alone.
+
 `agent` runs straight from inside the archive. Everything else needs the libraries on disk (shared objects
 cannot be loaded from a zip): this module chooses a folder that only this account can write, has shiv's own
 code unpack into it, and hands over to shiv's bootstrap.
@@ -35,6 +37,8 @@ def main() -> None:
         print("ocs.pyz " + __version__)
         sys.exit(0)
     agent = words[:1] == ["agent"]
+    if not agent and not has_server(archive):
+        agent_only(words)
     demand(AGENT_NEEDS if agent else SERVER_NEEDS, "ocs.pyz agent" if agent else "ocs.pyz")
     isolate(archive)
     if agent:
@@ -50,6 +54,28 @@ def main() -> None:
     # A server runs for months: nothing it imports later may depend on a file that may be replaced by then.
     sys.path.remove(sys.path[0])
     _bootstrap.bootstrap()
+
+
+def has_server(archive: str) -> bool:
+    """Does this file hold more than the agent?"""
+    import zipimport
+
+    try:
+        return zipimport.zipimporter(archive).is_package("_bootstrap")
+    except ImportError:
+        return False
+
+
+def agent_only(words: "list[str]") -> None:
+    """Say what the agent-only file can do, and end."""
+    told = (
+        "This file holds the agent alone: `ocs-agent.pyz agent --server host[:port]`, or `ocs-agent.pyz agent --help`."
+    )
+    if words in (["--help"], ["-h"]):
+        print(told)
+        sys.exit(0)
+    sys.stderr.write(told + "\n")
+    sys.exit(2)
 
 
 def demand(version: "tuple[int, int]", what: str) -> None:

@@ -117,15 +117,14 @@ def main(argv: Sequence[str]) -> int:
         "demo": demo, "test": test, "check": check, "fix": fix, "lock": lock,
     }  # fmt: skip
     for name, function in plain.items():
-        words.add_parser(
-            name, help=function.__doc__, description=function.__doc__, epilog=f"Example: {EXAMPLES[name]}"
-        )
+        words.add_parser(name, help=function.__doc__, description=function.__doc__, epilog=f"Example: {EXAMPLES[name]}")
     built = ", ".join(name for name, target in bundle.TARGETS.items() if not target.run_here)
     build = words.add_parser(
         "pyz",
         help=pyz.__doc__,
         description=pyz.__doc__,
-        epilog=f"This machine's own target becomes dist/ocs.pyz, others dist/ocs-TARGET.pyz. {built}: "
+        epilog="This machine's own target becomes dist/ocs.pyz, others dist/ocs-TARGET.pyz; dist/ocs-agent.pyz, "
+        f"the agent alone, is the same for all and lies in each of them too. {built}: "
         "built from the same lock, never run by the tests. Example: build/make.py pyz --target linux-aarch64",
     )
     which = build.add_mutually_exclusive_group()
