@@ -26,7 +26,7 @@ from appliance.operations.certificates import (
 )
 from appliance.operations.desk import open_desk
 from appliance.operations.start import alone, sweep, write_down
-from appliance.web.app import Shared, agents_app, console_app, runner
+from appliance.web.app import Running, Shared, agents_app, console_app, runner
 from appliance.web.keys import SelfFile
 
 LOG = logging.getLogger("ocs.server")
@@ -75,9 +75,11 @@ async def _serve(listening: Listening) -> int:
         await ensure_certificates(desk, names)
         shared = Shared(desk, await export_authority(desk), _self_file())
         tls = await listener_context(desk)
-        http = await _listen(stack, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
-        https = await _listen(stack, agents_app(shared, secure=True), listening.listen, listening.https_port, tls)
-        console = await _listen(stack, console_app(shared), listening.console_listen, listening.console_port, tls)
+        runners: list[web.AppRunner] = []
+        stack.push_async_callback(_close, runners, shared.running)
+        http = await _listen(runners, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
+        https = await _listen(runners, agents_app(shared, secure=True), listening.listen, listening.https_port, tls)
+        console = await _listen(runners, console_app(shared), listening.console_listen, listening.console_port, tls)
         await write_down(
             desk,
             {
@@ -88,7 +90,8 @@ async def _serve(listening: Listening) -> int:
             },
         )
         shown = f"[{names[0]}]" if ":" in names[0] else names[0]
-        where = listening.console_listen if listening.console_listen != "0.0.0.0" else shown
+        where = listening.console_listen if listening.console_listen not in ("0.0.0.0", "::") else names[0]
+        where = f"[{where}]" if ":" in where else where
         print(f"agents   http://{shown}:{http}/ocsinventory")
         print(f"agents   https://{shown}:{https}/ocsinventory")
         print(f"console  https://{where}:{console}/", flush=True)
@@ -103,17 +106,29 @@ async def _serve(listening: Listening) -> int:
     return 0
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+async def _close(runners: Sequence[web.AppRunner], running: Running) -> None:
+    """Listen no more, finish what runs, then close: all at once, or one slow request would keep the others open."""
+    for listener in runners:
+        for site in list(listener.sites):
+            await site.stop()
+    await running.drain()
+    await asyncio.gather(*(listener.cleanup() for listener in runners))
+
+
+async def _listen(
+    runners: list[web.AppRunner], app: web.Application, host: str, port: int, tls: ssl.SSLContext | None
+) -> int:
     listener = runner(app)
+    runners.append(listener)
     await listener.setup()
-    stack.push_async_callback(listener.cleanup)
     site = web.TCPSite(listener, host, port, ssl_context=tls, backlog=512)
     try:
         await site.start()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second for what is no host name at all
+        number = getattr(error, "errno", None) or 0
+        met = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         raise Refusal(
-            Kind.CONFLICT,
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another address or port.",
+            Kind.CONFLICT, f"cannot listen on {host} port {port}: {met}; choose another address or port."
         ) from error
     return int(listener.addresses[0][1])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from appliance import __version__
+from appliance.cli.text import shown
 from appliance.domain.refusal import Kind, Refusal
 
 DONE, REFUSED, USAGE = 0, 1, 2
@@ -18,6 +20,9 @@ EXIT = dict.fromkeys(Kind, REFUSED)
 def main(argv: Sequence[str]) -> int:
     """Run one command line (without the program's name): its exit code."""
     words = list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our letters must not stop the work
     if not words or words[0] in ("help", "-h", "--help"):
         parser().print_help()
         return DONE if words else USAGE
@@ -25,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         return int(arguments.run(arguments))
     except Refusal as refusal:
-        print(f"ocs.pyz: {refusal}", file=sys.stderr)
+        print(f"ocs.pyz: {shown(refusal)}", file=sys.stderr)
         return EXIT[refusal.kind]
     except KeyboardInterrupt:
         print("ocs.pyz: interrupted; nothing half-done was kept.", file=sys.stderr)
@@ -116,4 +121,5 @@ def _fill(name: str, family: argparse.ArgumentParser) -> None:
         from appliance import demo
 
         add_data(family)
+        family.epilog = "example:\n  ocs.pyz demo"
         family.set_defaults(run=lambda _: demo.run())

@@ -181,11 +181,15 @@ async def _build(desk: Desk, arguments: argparse.Namespace) -> None:
 async def _edit(desk: Desk, arguments: argparse.Namespace) -> None:
     before = (await package_facts.show_package(desk, arguments.id)).package.order
     action = Action(arguments.action.upper()) if arguments.action else before.action
+    argument = _argument(arguments, action)
+    if argument is None and Action.STORE in {action, before.action} and action is not before.action:
+        field = "path" if action is Action.STORE else "command"
+        raise invalid(field, f"to become {action.value.title()} it takes --{field} too.")
     changes: dict[str, Any] = {
         "name": arguments.name,
         "system": System(arguments.system.upper()) if arguments.system else None,
         "action": action,
-        "argument": _argument(arguments, action),
+        "argument": argument,
         "description": arguments.description,
         "protocol": Protocol(arguments.protocol.upper()) if arguments.protocol else None,
         "priority": arguments.priority,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 
 from appliance.cli import add_data, data_folder
@@ -32,7 +33,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from appliance import server
 
     for name in arguments.server_name:
-        if not re.match(r"^[A-Za-z0-9]([A-Za-z0-9._:-]{0,252})$|^::1$", name):
+        if not _is_name(name):
             raise invalid("server-name", f"{name[:80]!r} is neither a DNS name nor an address.")
     return server.serve(
         server.Listening(
@@ -45,6 +46,15 @@ def _run(arguments: argparse.Namespace) -> int:
             names=arguments.server_name,
         )
     )
+
+
+def _is_name(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+        return "%" not in name  # a zone is one machine's own
+    except ValueError:
+        parts = name.split(".")
+        return len(name) <= 253 and all(re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?", p) for p in parts)
 
 
 def _port(text: str) -> int:

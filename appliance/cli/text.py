@@ -14,8 +14,9 @@ REDRAW_SECONDS = 0.1
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(document, ensure_ascii=False, indent=2))
+    """One JSON document on standard output, escaped where the output knows fewer letters."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "")
+    print(json.dumps(document, ensure_ascii=encoding != "utf8", indent=2))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

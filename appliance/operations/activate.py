@@ -59,7 +59,7 @@ async def activate(
         info_at = parse_location(info_location or proposed.info_location, "info-url")
         fragments_at = parse_location(fragment_location or proposed.fragment_location, "fragment-url")
         authority = await configuration.credential(tx, "authority")
-        info_sha256 = await packages.info_digest(tx, package.id)
+        marks = await packages.marks(tx, package.id)
         last = package.payload.fragments if package.payload else 0
         pieces = {n: await packages.piece(tx, package.id, n) for n in {1, last} if last}
     if not unchecked:
@@ -68,7 +68,7 @@ async def activate(
         bundle = authority.certificate
 
         def look() -> None:
-            check_info(package, info_at, bundle, info_sha256 or "")
+            check_info(package, info_at, bundle, marks.info if marks else "")
             for number, piece in sorted(pieces.items()):
                 if piece:
                     check_fragment(package, fragments_at, number, piece.size, piece.sha256, bundle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from appliance.domain.computer import ComputerId
@@ -101,8 +102,16 @@ async def _chosen(tx: Tx, selection: Selection) -> Sequence[ComputerId]:
     return await search.numbers(tx, selection.criteria)
 
 
+def _is_moment(text: str) -> bool:
+    try:
+        datetime.strptime(text, "%Y/%m/%d %H:%M")
+    except ValueError:
+        return False
+    return re.fullmatch(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}", text) is not None
+
+
 def _check_terms(terms: Terms) -> None:
-    if terms.schedule and not re.match(r"^\d{4}/\d\d/\d\d \d\d:\d\d$", terms.schedule):
+    if terms.schedule and not _is_moment(terms.schedule):
         raise invalid("schedule", f"{terms.schedule[:40]!r} is not YYYY/MM/DD HH:MM.")
     if len(terms.post_command) > LONGEST_COMMAND or not terms.post_command.isprintable():
         raise invalid("post-command", f"it has control characters or more than {LONGEST_COMMAND} characters.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from appliance.domain.archive import Census, Shape, inner_path
 from appliance.domain.fragments import count, parse_size, proposed_size
@@ -27,11 +28,13 @@ from appliance.domain.package import (
 from appliance.domain.refusal import Kind, Refusal, invalid
 from appliance.operations.desk import Desk
 from appliance.store import configuration, packages
+from appliance.store.packages import Marks
 from appliance.store.shelf import Building, Cut
 from appliance.wire import archive, info, manifest
 from appliance.wire.malformed import Malformed
 
 Progress = Callable[[str, int, int], None]  # what is done ("check" or "cut"), bytes done, bytes in all
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,44 @@ async def build_package(
             name_is_free(await packages.with_name(tx, order.name), None)
             size = chosen_fragment_size(source, fragment_size, (await configuration.settings(tx)).text("FRAGMENT_SIZE"))
         if source:
-            await asyncio.to_thread(check_archive, source, order, progress)
+            await in_thread(check_archive, source, order, progress=progress)
         async with desk.store.writing() as tx:
             package_id = await packages.reserve_id(tx)
         built_at = desk.clock.now()
         with desk.shelf.building(package_id) as building:
-            cut = await asyncio.to_thread(cut_source, building, source, size, progress)
+            cut = await in_thread(cut_source, building, source, size, progress=progress)
             package = Package(package_id, order, cut.payload if cut else None, built_at)
-            info_sha256 = await asyncio.to_thread(describe, building, package, cut.pieces if cut else ())
-            await asyncio.to_thread(building.publish)
+            marks = await asyncio.to_thread(describe, building, package, cut.pieces if cut else ())
             try:
+                await asyncio.to_thread(building.publish)
                 async with desk.store.writing() as tx:
                     name_is_free(await packages.with_name(tx, order.name), None)
-                    await packages.add(tx, package, cut.pieces if cut else (), info_sha256)
+                    await packages.add(tx, package, cut.pieces if cut else (), marks)
             except BaseException:
-                await asyncio.to_thread(desk.shelf.remove, package_id)
+                async with desk.store.reading() as tx:  # Ctrl+C may come while the row is being committed
+                    is_there = await packages.find(tx, package_id)
+                if not is_there:
+                    await asyncio.to_thread(desk.shelf.remove, package_id)
                 raise
     return package
+
+
+async def in_thread(work: Callable[..., Result], *values: object, progress: Progress) -> Result:
+    """Run work that reports progress beside the loop; where this is cancelled, the work ends at its next report."""
+    stopped = threading.Event()
+
+    def report(phase: str, done: int, total: int) -> None:
+        if stopped.is_set():
+            raise asyncio.CancelledError
+        progress(phase, done, total)
+
+    running = asyncio.ensure_future(asyncio.to_thread(work, *values, report))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait([running])
+        raise
 
 
 def open_source(stack: ExitStack, file: Path | None) -> Source | None:
@@ -146,8 +170,8 @@ def cut_source(building: Building, source: Source | None, fragment_size: int, pr
     )
 
 
-def describe(building: Building, package: Package, pieces: tuple[Piece, ...]) -> str:
-    """Write info and manifest into the folder being built: the info file's SHA-256."""
+def describe(building: Building, package: Package, pieces: tuple[Piece, ...]) -> Marks:
+    """Write info and then the manifest into the folder being built: their digests."""
     info_bytes = info.encode(info_of(package))
     if len(info_bytes) > info.LARGEST:
         raise Refusal(Kind.TOO_LARGE, "the command and texts are too long for an info file; shorten them.")
@@ -160,9 +184,10 @@ def describe(building: Building, package: Package, pieces: tuple[Piece, ...]) ->
         pieces=pieces,
         info_sha256=info_sha256,
     )
+    manifest_bytes = manifest.encode(document)
     building.put("info", info_bytes)
-    building.put("manifest", manifest.encode(document))
-    return info_sha256
+    building.put("manifest", manifest_bytes)
+    return Marks(info_sha256, hashlib.sha256(manifest_bytes).hexdigest())
 
 
 def name_is_free(taken_by: PackageId | None, but: PackageId | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from appliance.domain.refusal import invalid
@@ -48,6 +49,8 @@ async def set_setting(desk: Desk, name: str, text: str | None, computer: str | N
     """Choose a setting for all or for one computer; None goes back to what it was. Raises Refusal."""
     setting = known(name)
     value = setting.parse(text) if text is not None else None
+    if text is not None and isinstance(value, int):
+        text = str(value) if re.fullmatch(r"[+-]?[0-9]+", text.strip()) else text.strip()  # sizes keep their letter
     if computer and not setting.per_computer:
         raise invalid(setting.name, "this setting cannot differ from computer to computer.")
     async with desk.store.writing() as tx:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from appliance.domain.package import PackageId, is_package_id
+from appliance.domain.package import is_package_id
 from appliance.domain.refusal import Refusal, missing
 from appliance.operations.desk import Desk
 from appliance.store import packages
@@ -29,12 +29,21 @@ async def open_fragment(desk: Desk, package: str, name: str) -> Fragment:
     number = paths.fragment_number(package, name) if is_package_id(package) else None
     if number is None:
         raise missing(NOTHING)
-    async with desk.store.reading() as tx:
-        piece = await packages.piece(tx, package, number)
-    if piece is None:
-        raise missing(NOTHING)
-    file = desk.shelf.open_fragment(package, number, piece.size)
-    return Fragment(file, piece.size, piece.sha256)
+    before = None
+    while True:
+        async with desk.store.reading() as tx:
+            found = await packages.marked_piece(tx, package, number)
+        if found is None:
+            raise missing(NOTHING)
+        piece, manifest_sha256 = found
+        try:
+            file = desk.shelf.open_fragment(package, number, piece.size, manifest_sha256)
+        except Refusal:
+            if found == before:
+                raise
+            before = found  # an edit may have come between the row and the file: look at both again
+        else:
+            return Fragment(file, piece.size, piece.sha256)
 
 
 async def read_description(desk: Desk, package: str, name: str) -> bytes:
@@ -42,10 +51,19 @@ async def read_description(desk: Desk, package: str, name: str) -> bytes:
     largest = {paths.INFO: info.LARGEST, paths.MANIFEST: manifest.LARGEST}.get(name)
     if largest is None or not is_package_id(package):
         raise missing(NOTHING)
-    async with desk.store.reading() as tx:
-        if await packages.info_digest(tx, PackageId(package)) is None:
+    before = None
+    while True:
+        async with desk.store.reading() as tx:
+            marks = await packages.marks(tx, package)
+        if marks is None:
             raise missing(NOTHING)
-    return await asyncio.to_thread(desk.shelf.read, package, name, largest)
+        sha256 = marks.info if name == paths.INFO else marks.manifest
+        try:
+            return await asyncio.to_thread(desk.shelf.read, package, name, largest, sha256, marks.manifest)
+        except Refusal:
+            if marks == before:
+                raise
+            before = marks
 
 
 async def healthy(desk: Desk) -> bool:

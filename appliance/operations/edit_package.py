@@ -19,6 +19,7 @@ from appliance.operations.build_package import (
     chosen_fragment_size,
     cut_source,
     describe,
+    in_thread,
     name_is_free,
     open_source,
 )
@@ -50,25 +51,30 @@ async def edit_package(
             largest = (await configuration.settings(tx)).text("FRAGMENT_SIZE")
         if source:
             size = chosen_fragment_size(source, fragment_size, largest)
-            await asyncio.to_thread(check_archive, source, order, progress)
+            await in_thread(check_archive, source, order, progress=progress)
         elif fragment_size is not None:
             raise conflict("fragment-size: it changes only with a new file; give --file too.")
         with desk.shelf.building(before.id) as building:
+            async with desk.store.reading() as tx:  # from here on nobody else edits it
+                if await find_package(tx, package_id) != before:
+                    raise conflict(
+                        f"package {before.id} was edited by somebody else meanwhile; look at it and try again."
+                    )
             cut = None
             if source:
-                cut = await asyncio.to_thread(cut_source, building, source, size, progress)
+                cut = await in_thread(cut_source, building, source, size, progress=progress)
             else:
                 await asyncio.to_thread(building.take_over)
             after = Package(before.id, order, cut.payload if cut else before.payload, before.built_at)
             new_pieces: tuple[Piece, ...] = cut.pieces if cut else pieces
-            info_sha256 = await asyncio.to_thread(describe, building, after, new_pieces)
+            marks = await asyncio.to_thread(describe, building, after, new_pieces)
             async with desk.store.writing() as tx:
                 await find_package(tx, package_id)  # it may have been deleted meanwhile
                 name_is_free(await packages.with_name(tx, order.name), before.id)
                 if cut:
                     await _nobody_under_way(tx, before)
                 building.seal()
-                await packages.change(tx, after, new_pieces if cut else None, info_sha256)
+                await packages.change(tx, after, new_pieces if cut else None, marks)
             await asyncio.to_thread(desk.shelf.swap, before.id)
     return after
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.desk import Desk
 from appliance.store import configuration, packages
+from appliance.store.database import unusable
 
 try:
     import fcntl
@@ -27,8 +28,11 @@ def alone(folder: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise unusable(folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -44,9 +48,10 @@ def alone(folder: Path) -> Iterator[None]:
 
 async def sweep(desk: Desk) -> list[str]:
     """Put the shelf right after a kill: the names of what was removed."""
+    idle = await asyncio.to_thread(desk.shelf.idle)
     async with desk.store.reading() as tx:
-        infos = await packages.info_digests(tx)
-    return await asyncio.to_thread(desk.shelf.sweep, infos)
+        manifests = await packages.manifest_digests(tx)
+    return await asyncio.to_thread(desk.shelf.sweep, idle, manifests)
 
 
 async def write_down(desk: Desk, facts: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ NO_SERIALS = frozenset(
         "1234567890",
         "........",
         "default",
+        "default_string",
         "none",
         "n/a",
         "na",
@@ -62,7 +63,7 @@ UNTAGGED = "NA"
 
 async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> InventoryReply:
     """Keep an inventory; the reply carries the account values where the computer's differ."""
-    xml, packed = await _whole(desk, inventory)
+    xml, packed, sections = await _whole(desk, inventory)
     async with desk.store.writing() as tx:
         settings = await configuration.settings(tx)
         computer, is_new = await _recognise(tx, inventory, settings)
@@ -71,8 +72,8 @@ async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> In
             tx,
             computer,
             name=_name(inventory),
-            facts={**inventory.first("BIOS"), **inventory.first("HARDWARE")},
-            sections=contact.section_names(inventory),
+            facts=_facts(inventory),
+            sections=sections,
             packed=packed,
             size=len(xml),
         )
@@ -85,17 +86,19 @@ async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> In
         return await _account(tx, computer, inventory, settings, is_new=is_new)
 
 
-async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes]:
-    """The XML to keep, and packed: sections that this message leaves out stay as they were known."""
+async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes, list[str]]:
+    """The XML to keep, the same packed, and its sections: those that this message leaves out stay as they were."""
+    sections = set(contact.section_names(inventory))
     async with desk.store.reading() as tx:
         known = await computers.find(tx, inventory.device_id)
         old = None
-        if known and set(known.sections) - set(contact.section_names(inventory)):
+        if known and set(known.sections) - sections:
             old = await computers.inventory_xml(tx, known.id)
+            sections |= set(known.sections)
 
-    def work() -> tuple[bytes, bytes]:
+    def work() -> tuple[bytes, bytes, list[str]]:
         xml = contact.merge_inventory(old, inventory.xml) if old else inventory.xml
-        return xml, computers.pack_xml(xml)
+        return xml, computers.pack_xml(xml), sorted(sections)
 
     return await asyncio.to_thread(work)
 
@@ -155,6 +158,16 @@ async def _account(
     if sent == kept or (is_new and not sent):
         return InventoryReply(None)
     return InventoryReply(tuple(kept.items()))
+
+
+def _facts(inventory: Inventory) -> dict[str, str]:
+    """The searchable fields; one that a section no longer has becomes empty, a section left out says nothing."""
+    facts: dict[str, str] = {}
+    for section, fields in {"BIOS": computers.BIOS, "HARDWARE": computers.HARDWARE}.items():
+        said = inventory.first(section)
+        if said:
+            facts |= {field.upper(): said.get(field.upper(), "") for field in fields}
+    return facts
 
 
 def _name(inventory: Inventory) -> str:

@@ -94,7 +94,7 @@ async def affect(
 ) -> int:
     """Affect a package: new rows wait, errors wait again, and with `force` every outcome does. How many now wait anew.
 
-    A row that is under way stays as it is.
+    A row that waits takes over other terms; a row that is under way stays as it is.
     """
     again = "'error', 'success', 'already'" if force else "'error'"
     chosen = json.dumps(list(computers))
@@ -108,6 +108,8 @@ async def affect(
                schedule = excluded.schedule, post_command = excluded.post_command,
                affected_at = excluded.affected_at, notified_at = NULL, changed_at = excluded.changed_at
          WHERE stage IN ({again})
+            OR (stage = 'waiting' AND (activation_id, force, schedule, post_command) IS NOT
+                (excluded.activation_id, excluded.force, excluded.schedule, excluded.post_command))
         """,
         (chosen, package, activation, int(force), schedule, post_command, tx.now),
     )

@@ -10,11 +10,13 @@ from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.messages import DeviceId
 from appliance.store.database import Row, Tx
 
-TEXTS = (
-    "workgroup", "userdomain", "osname", "osversion", "oscomments", "userid", "description", "ipaddr", "uuid",
-    "arch", "processort", "smanufacturer", "smodel", "ssn", "bversion",
-)  # fmt: skip
+BIOS = ("smanufacturer", "smodel", "ssn", "bversion")
 NUMBERS = ("processorn", "processors", "memory", "swap")
+HARDWARE = (
+    "workgroup", "userdomain", "osname", "osversion", "oscomments", "userid", "description", "ipaddr", "uuid",
+    "arch", "processort", *NUMBERS,
+)  # fmt: skip
+TEXTS = tuple(column for column in (*HARDWARE, *BIOS) if column not in NUMBERS)
 LARGEST_NUMBER = 2**62
 LEVEL = 9  # an inventory is written once a day and read seldom
 LARGEST_XML = 1024**3
@@ -86,15 +88,15 @@ async def put_inventory(
     packed: bytes,
     size: int,
 ) -> None:
-    """The columns and the whole XML of an accepted inventory. `facts` has upper-case field names."""
+    """The columns and the whole XML of an accepted inventory. `facts` has upper-case field names; others stay."""
     columns: dict[str, str | int | None] = {}
     for column in TEXTS:
         if column.upper() in facts:
             columns[column] = facts[column.upper()][:1024]
     for column in NUMBERS:
-        text = facts.get(column.upper(), "")
-        if text.isascii() and text.isdigit():
-            columns[column] = min(int(text[:20]), LARGEST_NUMBER)
+        text = facts.get(column.upper())
+        if text is not None:
+            columns[column] = min(int(text[:20]), LARGEST_NUMBER) if text.isascii() and text.isdigit() else None
     columns |= {"name": name, "last_inventory": tx.now, "sections": " ".join(sections)}
     await tx.run(
         f"UPDATE computer SET {', '.join(f'{column} = ?' for column in columns)} WHERE id = ?",

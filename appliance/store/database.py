@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,32 +79,28 @@ class Store:
         Raises Refusal(BUSY) where another process holds the file longer than BUSY_SECONDS.
         """
         async with self._lock:
-            try:
-                await self._begin()
-                yield Tx(self._writer, self.clock.now())
-                await self._writer.execute("COMMIT")
-            except BaseException:
-                await _end(self._writer, "ROLLBACK")
-                raise
+            with _machine_errors(self.path):
+                try:
+                    await self._writer.execute("BEGIN IMMEDIATE")
+                    yield Tx(self._writer, self.clock.now())
+                    await self._writer.execute("COMMIT")
+                except BaseException:
+                    await _end(self._writer, "ROLLBACK")
+                    raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
         """A read transaction: one unchanging picture of the data."""
         reader = await self._readers.get()
-        try:
-            await reader.execute("BEGIN")
-            yield Tx(reader, self.clock.now())
-        finally:
+        with _machine_errors(self.path):
             try:
-                await _end(reader, "COMMIT")
+                await reader.execute("BEGIN")
+                yield Tx(reader, self.clock.now())
             finally:
-                self._readers.put_nowait(reader)
-
-    async def _begin(self) -> None:
-        try:
-            await self._writer.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise _refusal(error) from error
+                try:
+                    await _end(reader, "COMMIT")
+                finally:
+                    self._readers.put_nowait(reader)
 
     async def close(self) -> None:
         """Close all connections; the file is whole at any moment, with or without this."""
@@ -117,43 +113,77 @@ async def open_store(folder: Path, clock: Clock, *, readers: int = READERS) -> S
     make_private(folder, path)
     stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
     try:
-        store = Store(path, clock, stack)
-        store._writer = await _connect(stack, path)
-        await migrate.bring_up_to_date(store._writer, path)
-        for _ in range(readers):
-            reader = await _connect(stack, path)
-            await reader.execute("PRAGMA query_only=ON")
-            store._readers.put_nowait(reader)
-        return store
-    except sqlite3.OperationalError as error:
-        await stack.aclose()
-        raise _refusal(error) from error
-    except sqlite3.DatabaseError as error:
-        await stack.aclose()
-        raise Refusal(
-            Kind.CONFLICT,
-            f"{path} is not a database of this program, or it is damaged ({error}); restore a backup.",
-        ) from error
+        with _machine_errors(path):
+            return await _open(path, clock, stack, readers)
     except BaseException:
         await stack.aclose()
         raise
 
 
+async def _open(path: Path, clock: Clock, stack: AsyncExitStack, readers: int) -> Store:
+    store = Store(path, clock, stack)
+    store._writer = await _connect(stack, path)
+    await migrate.must_be_ours(store._writer, path)  # before a pragma writes to what is another program's
+    await _prepare(store._writer)
+    await migrate.bring_up_to_date(store._writer, path)
+    for _ in range(readers):
+        reader = await _connect(stack, path)
+        await _prepare(reader)
+        await reader.execute("PRAGMA query_only=ON")
+        store._readers.put_nowait(reader)
+    return store
+
+
 def make_private(folder: Path, path: Path) -> None:
-    """The data directory 0700 and the database file 0600, before SQLite opens it. Raises Refusal."""
+    """The data directory 0700 and the database file 0600, before SQLite opens it.
+
+    Raises Refusal where it is not ours alone: what others may read must not hold keys (security.md R20).
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif _is_open(folder):
+            _tighten(folder, path)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        elif path.stat().st_mode & 0o077:
-            path.chmod(0o600)
+        elif _is_open(path):
+            raise _too_open(folder, path)
     except OSError as error:
+        raise unusable(folder, error) from error
+
+
+def _tighten(folder: Path, path: Path) -> None:
+    """An empty directory was made for us by hand; one with other files is not ours, nor is its mode."""
+    has_data, has_files = path.exists(), any(folder.iterdir())
+    if not _is_open(folder):
+        return  # another first start was faster
+    if has_data:
+        raise _too_open(folder, folder)
+    if has_files:
         raise Refusal(
             Kind.CONFLICT,
-            f"the data directory {folder} cannot be used: {error.strerror}; choose another with --data.",
-        ) from error
+            f"{folder} holds other files and other accounts may look into it; choose an empty or new directory with "
+            "--data.",
+        )
+    folder.chmod(0o700)
+
+
+def _is_open(path: Path) -> bool:
+    return os.name != "nt" and bool(path.stat().st_mode & 0o077)
+
+
+def _too_open(folder: Path, path: Path) -> Refusal:
+    return Refusal(
+        Kind.CONFLICT,
+        f"{path} is open to other accounts, and private keys lie in it; close it with: chmod -R go= {folder}",
+    )
+
+
+def unusable(folder: Path, error: OSError) -> Refusal:
+    """The Refusal of a data directory that cannot be made or entered."""
+    return Refusal(
+        Kind.CONFLICT, f"the data directory {folder} cannot be used: {error.strerror}; choose another with --data."
+    )
 
 
 async def _end(connection: aiosqlite.Connection, word: str) -> None:
@@ -173,6 +203,10 @@ async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
         aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     )
     connection.row_factory = sqlite3.Row
+    return connection
+
+
+async def _prepare(connection: aiosqlite.Connection) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -184,11 +218,40 @@ async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
         f"cache_size=-{CACHE_KIB}",
     ):
         await connection.execute(f"PRAGMA {pragma}")
-    return connection
 
 
-def _refusal(error: sqlite3.OperationalError) -> Refusal:
-    text = str(error)
-    if "locked" in text or "busy" in text:
+def _refusal(error: sqlite3.Error, path: Path) -> Refusal | None:
+    """The Refusal of an error that the machine is to blame for; None for a bug of ours."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Refusal(Kind.BUSY, "the database is in use by another process for too long; try again.")
-    return Refusal(Kind.CONFLICT, f"the database cannot be opened: {text}.")
+    if code & 0xFF in _MACHINE:
+        return Refusal(Kind.BUSY, f"{path} cannot be used: {error}; look at the disk, or restore a backup.")
+    return None
+
+
+_MACHINE = frozenset(
+    [
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    ]
+)
+
+
+@contextmanager
+def _machine_errors(path: Path) -> Iterator[None]:
+    """What goes wrong below us as a Refusal: a full disk is no bug."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        refusal = _refusal(error, path)
+        if refusal is None:
+            raise
+        raise refusal from error

@@ -25,23 +25,28 @@ def scripts() -> list[tuple[int, str]]:
     return sorted(found)
 
 
+async def must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
+    """Look and touch nothing. Raises Refusal for a file that is another program's, or of a newer version."""
+    newest = scripts()[-1][0]
+    version, owner = await _number(connection, "user_version"), await _number(connection, "application_id")
+    if owner != APPLICATION_ID and (owner or version or await _tables(connection)):
+        raise Refusal(Kind.CONFLICT, f"{path} is another program's database; choose another --data directory.")
+    if version > newest:
+        raise Refusal(
+            Kind.CONFLICT,
+            f"{path} was written by a newer version (schema {version}, this one knows {newest}); use that version.",
+        )
+
+
 async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None:
-    """Run what is missing, all of it in one transaction. Raises Refusal for a file that is newer or not ours."""
+    """Run what is missing, all of it in one transaction. Raises Refusal as `must_be_ours` does."""
     known = scripts()
-    if await _version(connection) == known[-1][0]:
-        await _must_be_ours(connection, path)
+    if await _number(connection, "user_version") == known[-1][0]:
         return
     await connection.execute("BEGIN IMMEDIATE")  # of two first starts one waits here, and then finds nothing to do
     try:
-        version = await _version(connection)
-        if version > known[-1][0]:
-            raise Refusal(
-                Kind.CONFLICT,
-                f"{path} was written by a newer version (schema {version}, this one knows {known[-1][0]}); "
-                "use that version.",
-            )
-        if version == 0 and await _tables(connection):
-            raise Refusal(Kind.CONFLICT, f"{path} is another program's database; choose another --data directory.")
+        await must_be_ours(connection, path)
+        version = await _number(connection, "user_version")
         for number, sql in known:
             if number > version:
                 for statement in statements(sql):
@@ -67,16 +72,10 @@ def statements(sql: str) -> list[str]:
     return result
 
 
-async def _version(connection: aiosqlite.Connection) -> int:
-    return int(next(row[0] for row in await connection.execute_fetchall("PRAGMA user_version")))
+async def _number(connection: aiosqlite.Connection, pragma: str) -> int:
+    return int(next(row[0] for row in await connection.execute_fetchall(f"PRAGMA {pragma}")))
 
 
 async def _tables(connection: aiosqlite.Connection) -> int:
     rows = await connection.execute_fetchall("SELECT count(*) FROM sqlite_master")
     return int(next(row[0] for row in rows))
-
-
-async def _must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
-    rows = await connection.execute_fetchall("PRAGMA application_id")
-    if [row[0] for row in rows] != [APPLICATION_ID]:
-        raise Refusal(Kind.CONFLICT, f"{path} is another program's database; choose another --data directory.")

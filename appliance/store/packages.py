@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from appliance.domain.affectation import Activation
 from appliance.domain.package import (
@@ -20,6 +21,14 @@ from appliance.domain.package import (
 from appliance.store.database import Row, Tx
 
 
+@dataclass(frozen=True)
+class Marks:
+    """SHA-256 of the two files that describe a package."""
+
+    info: str
+    manifest: str
+
+
 async def reserve_id(tx: Tx) -> PackageId:
     """A new id, never handed out before or again, whatever the clock does."""
     last = await tx.value("SELECT last FROM sequence WHERE name = 'package'")
@@ -28,19 +37,20 @@ async def reserve_id(tx: Tx) -> PackageId:
     return package
 
 
-async def add(tx: Tx, package: Package, pieces: Iterable[Piece], info_sha256: str) -> None:
+async def add(tx: Tx, package: Package, pieces: Iterable[Piece], marks: Marks) -> None:
     """The row of a built package, its bytes being on the shelf already."""
     values = {**_order_values(package.order), **_payload_values(package.payload)}
-    values |= {"id": package.id, "info_sha256": info_sha256, "built_at": package.built_at}
-    marks = ", ".join("?" * len(values))
-    await tx.run(f"INSERT INTO package ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    values |= {"id": package.id, "built_at": package.built_at}
+    values |= {"info_sha256": marks.info, "manifest_sha256": marks.manifest}
+    places = ", ".join("?" * len(values))
+    await tx.run(f"INSERT INTO package ({', '.join(values)}) VALUES ({places})", tuple(values.values()))
     await _put_pieces(tx, package.id, pieces)
 
 
-async def change(tx: Tx, package: Package, pieces: Iterable[Piece] | None, info_sha256: str) -> None:
+async def change(tx: Tx, package: Package, pieces: Iterable[Piece] | None, marks: Marks) -> None:
     """The row after an edit; `pieces` None leaves the fragments as they are."""
     values = {**_order_values(package.order), **_payload_values(package.payload)}
-    values |= {"info_sha256": info_sha256, "edited_at": tx.now}
+    values |= {"info_sha256": marks.info, "manifest_sha256": marks.manifest, "edited_at": tx.now}
     columns = ", ".join(f"{name} = ?" for name in values)
     await tx.run(f"UPDATE package SET {columns} WHERE id = ?", (*values.values(), package.id))
     if pieces is not None:
@@ -70,9 +80,9 @@ async def every(tx: Tx) -> list[Package]:
     return [_package(row) for row in await tx.rows("SELECT * FROM package ORDER BY id DESC")]
 
 
-async def info_digests(tx: Tx) -> dict[str, str]:
-    """The SHA-256 of the info file of every package, by id."""
-    return {row[0]: row[1] for row in await tx.rows("SELECT id, info_sha256 FROM package")}
+async def manifest_digests(tx: Tx) -> dict[str, str]:
+    """The SHA-256 of the manifest of every package, by id."""
+    return {row[0]: row[1] for row in await tx.rows("SELECT id, manifest_sha256 FROM package")}
 
 
 async def any_at_all(tx: Tx) -> bool:
@@ -80,16 +90,26 @@ async def any_at_all(tx: Tx) -> bool:
     return await tx.row("SELECT 1 FROM package LIMIT 1") is not None
 
 
-async def info_digest(tx: Tx, package: PackageId) -> str | None:
-    """The SHA-256 of the info file that belongs to the row."""
-    found = await tx.value("SELECT info_sha256 FROM package WHERE id = ?", (package,))
-    return str(found) if found else None
+async def marks(tx: Tx, package: str) -> Marks | None:
+    """The digests of the files that belong to the row."""
+    row = await tx.row("SELECT info_sha256, manifest_sha256 FROM package WHERE id = ?", (package,))
+    return Marks(row[0], row[1]) if row else None
 
 
 async def piece(tx: Tx, package: str, number: int) -> Piece | None:
     """One fragment's size and SHA-256."""
-    row = await tx.row("SELECT size, sha256 FROM fragment WHERE package_id = ? AND number = ?", (package, number))
-    return Piece(row["size"], row["sha256"]) if row else None
+    found = await marked_piece(tx, package, number)
+    return found[0] if found else None
+
+
+async def marked_piece(tx: Tx, package: str, number: int) -> tuple[Piece, str] | None:
+    """One fragment's size and SHA-256, with the SHA-256 of the package's manifest."""
+    row = await tx.row(
+        "SELECT f.size, f.sha256, p.manifest_sha256 FROM fragment f JOIN package p ON p.id = f.package_id "
+        "WHERE f.package_id = ? AND f.number = ?",
+        (package, number),
+    )
+    return (Piece(row[0], row[1]), row[2]) if row else None
 
 
 async def pieces_of(tx: Tx, package: PackageId) -> list[Piece]:

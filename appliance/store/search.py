@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, timedelta
 
 from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.search import FIELDS, LONELY, Criterion, FieldKind, Operator
@@ -25,6 +25,7 @@ ROWS = {
     "IPSUBNET": ("i.ipsubnet", "network i"),
 }
 DAY = 86_400
+END_OF_TIME = 2**62
 
 
 async def computers(tx: Tx, criteria: Sequence[Criterion], limit: int = -1) -> list[Computer]:
@@ -74,9 +75,9 @@ def _compare(column: str, kind: FieldKind, criterion: Criterion, now: int) -> tu
     if operator is Operator.ISNOTEMPTY:
         return f"({column} IS NOT NULL AND {column} <> '')", []
     if operator is Operator.MORETHANXDAY:
-        return f"{column} < ?", [now - int(value) * DAY]
+        return f"{column} < ?", [_days_ago(value, now)]
     if operator is Operator.LESSTHANXDAY:
-        return f"{column} >= ?", [now - int(value) * DAY]
+        return f"{column} >= ?", [_days_ago(value, now)]
     if operator in (Operator.LIKE, Operator.DIFFERENT):
         sql = f"coalesce({column}, '') LIKE ? ESCAPE '!'"
         return (f"NOT {sql}" if operator is Operator.DIFFERENT else sql), [f"%{_escaped(value)}%"]
@@ -88,10 +89,19 @@ def _compare(column: str, kind: FieldKind, criterion: Criterion, now: int) -> tu
 
 
 def _compare_day(column: str, operator: Operator, value: str) -> tuple[str, list[object]]:
-    day = int(time.mktime(datetime.strptime(value, "%Y-%m-%d").timetuple()))  # a day of the server's own calendar
+    day = date.fromisoformat(value)
+    begin, end = _midnight(day), _midnight(day + timedelta(days=1)) if day < date.max else END_OF_TIME
     if operator is Operator.EQUAL:
-        return f"({column} >= ? AND {column} < ?)", [day, day + DAY]
-    return (f"{column} >= ?", [day + DAY]) if operator is Operator.MORE else (f"{column} < ?", [day])
+        return f"({column} >= ? AND {column} < ?)", [begin, end]
+    return (f"{column} >= ?", [end]) if operator is Operator.MORE else (f"{column} < ?", [begin])
+
+
+def _midnight(day: date) -> int:
+    return int(time.mktime(day.timetuple()))  # of the server's own calendar; not every day has 24 hours
+
+
+def _days_ago(value: str, now: int) -> int:
+    return max(-END_OF_TIME, min(END_OF_TIME, now - int(value) * DAY))
 
 
 def _escaped(text: str) -> str:

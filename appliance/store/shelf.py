@@ -1,8 +1,9 @@
 """The fragments directory: receive a file in pieces, hand the pieces out, sweep what no row names.
 
 Files and rows agree by order: bytes first, row last; row away first, bytes later. An edit makes its bytes in
-`<id>.building`, then the row, then swaps the folders; a sweep after a kill finishes or drops what was begun, and the
-row's info digest says which. Blocking; call it through a thread.
+`<id>.building`, then the row, then swaps the folders. The manifest is written last and names all the rest, so the
+digest of it in the row says which folder the row speaks of: readers look there, and a sweep after a kill finishes or
+drops what was begun. Blocking; call it through a thread.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -54,47 +55,75 @@ class Shelf:
 
     @contextlib.contextmanager
     def building(self, package: PackageId) -> Iterator[Building]:
-        """A new folder for a package; unless it was finished it is gone at the end of the block."""
+        """A new folder for a package; unless it was finished it is gone at the end of the block.
+
+        Raises Refusal where another process is at work on the package, or where writing fails.
+        """
         path = self.folder / f"{package}{BUILDING}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700, parents=True)
-        with _held(path):
-            build = Building(self.folder, path, package)
-            try:
-                yield build
-            finally:
-                if not build.finished:
-                    shutil.rmtree(path, ignore_errors=True)
+        try:
+            with _held(path):
+                build = Building(self.folder, path, package)
+                try:
+                    yield build
+                finally:
+                    if not build.finished:
+                        shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            raise Refusal(
+                Kind.CONFLICT, f"package {package} could not be written to {self.folder}: {error.strerror or error}."
+            ) from error
 
-    def open_fragment(self, package: str, number: int, size: int) -> BinaryIO:
-        """A fragment's file, its size checked. Raises Refusal where it is gone or damaged."""
-        return self._open(package, f"{package}-{number}", size)
+    def open_fragment(self, package: str, number: int, size: int, manifest: str) -> BinaryIO:
+        """A fragment's file, its size checked; `manifest` is the row's digest. Raises Refusal: gone or damaged."""
+        name = f"{package}-{number}"
+        file = self._open(package, name, manifest)
+        if os.fstat(file.fileno()).st_size != size:
+            file.close()
+            raise _damaged(package, name)
+        return file
 
-    def read(self, package: str, name: str, largest: int) -> bytes:
-        """A small file of a package, `info` or `manifest`. Raises Refusal where it is gone."""
-        with self._open(package, name, None) as file:
-            return file.read(largest)
+    def read(self, package: str, name: str, largest: int, sha256: str, manifest: str) -> bytes:
+        """A small file of a package, `info` or `manifest`, its digest checked. Raises Refusal: gone or damaged."""
+        with self._open(package, name, manifest) as file:
+            data = file.read(largest)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise _damaged(package, name)
+        return data
 
     def remove(self, package: PackageId) -> None:
         """Take a package's files away; the row is gone already."""
         for suffix in ("", BUILDING, OLD):
             shutil.rmtree(self.folder / f"{package}{suffix}", ignore_errors=True)
 
-    def sweep(self, infos: Mapping[str, str]) -> list[str]:
-        """Put right what a kill left behind: the names removed. `infos`: the info file's SHA-256 of every row."""
+    def idle(self) -> list[str]:
+        """The folders in which no live process works.
+
+        Read the rows after this and not before: else a build that ends in between is taken for an orphan.
+        """
+        return [path.name for path in sorted(self.folder.iterdir()) if _is_ours(path) and not _is_held(path)]
+
+    def sweep(self, idle: Iterable[str], manifests: Mapping[str, str]) -> list[str]:
+        """Put right what a kill left behind: the names removed. `manifests`: the SHA-256 that every row names."""
         removed = []
-        for path in sorted(self.folder.iterdir()):
-            package, _, suffix = path.name.partition(".")
-            if not is_package_id(package) or not path.is_dir() or _is_held(path):
-                continue
-            if suffix == "building" and package in infos and _info_digest(path) == infos[package]:
-                self.swap(PackageId(package))  # the row was written, the folders were not yet swapped
-            elif suffix == "old" and package in infos and not (self.folder / package).exists():
-                path.rename(self.folder / package)  # killed between the two renames; .building comes before .old
-            elif suffix or package not in infos:
-                shutil.rmtree(path, ignore_errors=True)
-                removed.append(path.name)
+        for name in idle:
+            path = self.folder / name
+            with _claimed(path) as claimed:
+                if claimed and path.is_dir() and self._put_right(path, manifests):
+                    removed.append(name)
         return removed
+
+    def _put_right(self, path: Path, manifests: Mapping[str, str]) -> bool:
+        """Finish, keep or remove what lies there: whether it was removed."""
+        package, _, suffix = path.name.partition(".")
+        current = self.folder / package
+        if suffix == "building" and package in manifests and _manifest_digest(path) == manifests[package]:
+            self.swap(PackageId(package))  # the row was written, the folders were not yet swapped
+        elif suffix == "old" and package in manifests and not current.exists():
+            path.rename(current)  # killed between the two renames; .building comes before .old
+        elif suffix or package not in manifests:
+            shutil.rmtree(path, ignore_errors=True)
+            return True
+        return False
 
     def swap(self, package: PackageId) -> None:
         """An edited package's new folder takes the place of the old one."""
@@ -106,15 +135,18 @@ class Shelf:
         sync_folder(self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _open(self, package: str, name: str, size: int | None) -> BinaryIO:
-        try:
-            file = (self.folder / package / name).open("rb")
-        except OSError as error:
-            raise Refusal(Kind.BUSY, f"{name} of package {package} cannot be read: {error.strerror}.") from error
-        if size is not None and os.fstat(file.fileno()).st_size != size:
-            file.close()
-            raise Refusal(Kind.BUSY, f"{name} of package {package} is damaged on the disk.")
-        return file
+    def _open(self, package: str, name: str, manifest: str) -> BinaryIO:
+        for again in (True, False):
+            folder, fresh = self.folder / package, self.folder / f"{package}{BUILDING}"
+            if fresh.exists() and _manifest_digest(fresh) == manifest:
+                folder = fresh  # an edit whose row is written and whose folders are not swapped yet
+            try:
+                return (folder / name).open("rb")
+            except OSError as error:
+                if again and isinstance(error, FileNotFoundError):
+                    continue  # the folders were swapped between the look and the opening
+                raise Refusal(Kind.BUSY, f"{name} of package {package} cannot be read: {error.strerror}.") from error
+        raise AssertionError("unreachable")
 
 
 class Building:
@@ -198,33 +230,85 @@ class Building:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Tell sweeps that a live process works in this folder, whatever the folder is called meanwhile."""
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make the folder, and tell others that a live process works in it, whatever it is called meanwhile."""
+    while True:
+        try:
+            path.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            with _claimed(path) as claimed:
+                if not claimed:
+                    raise Refusal(
+                        Kind.BUSY, f"package {path.stem} is being edited by somebody else; try again when that is done."
+                    ) from None
+                shutil.rmtree(path, ignore_errors=True)  # a kill left it
+            continue
+        try:
+            descriptor = _lock(path)
+        except OSError:
+            path.rmdir()
+            raise
+        if descriptor is not None:
+            break
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the folder, -1 on systems without; None where another process removed it."""
+    if fcntl is None:
+        return -1
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    except FileNotFoundError:
+        return None
+    os.close(descriptor)
+    return None
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether no live process works in this folder; during the block none begins to."""
+    if fcntl is None:
+        yield True
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
     finally:
         os.close(descriptor)
 
 
 def _is_held(path: Path) -> bool:
-    if fcntl is None:
-        return False
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    with _claimed(path) as claimed:
+        return not claimed
 
 
-def _info_digest(path: Path) -> str:
+def _is_ours(path: Path) -> bool:
+    package, _, suffix = path.name.partition(".")
+    return is_package_id(package) and f".{suffix}" in (".", BUILDING, OLD) and path.is_dir()
+
+
+def _manifest_digest(folder: Path) -> str:
     try:
-        return hashlib.sha256((path / "info").read_bytes()).hexdigest()
+        return hashlib.sha256((folder / "manifest").read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def _damaged(package: str, name: str) -> Refusal:
+    return Refusal(Kind.BUSY, f"{name} of package {package} is damaged on the disk.")

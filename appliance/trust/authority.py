@@ -76,7 +76,7 @@ def still_good(server: Issued, names: Sequence[str], now: int) -> bool:
     alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     covered = {str(general.value) for general in alternative}
     left = certificate.not_valid_after_utc.timestamp() - now
-    return set(names) <= covered and left > SERVER_DAYS * 86_400 / 3
+    return {str(_general_name(name).value) for name in names} <= covered and left > SERVER_DAYS * 86_400 / 3
 
 
 def own_names() -> list[str]:

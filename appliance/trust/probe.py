@@ -49,7 +49,8 @@ def digest(scheme: str, host: str, port: int | None, path: str, *, authority: st
     except TimeoutError:
         raise _unreachable(field, where, f"does not answer within {SECONDS:.0f} s") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(field, where, f"cannot be reached: {error}") from None
+        met = " ".join(str(error).split())[:120]  # it may quote what came over the wire
+        raise _unreachable(field, where, f"cannot be reached: {met}") from None
     finally:
         connection.close()
 

@@ -5,21 +5,24 @@ Source: product.md, section 3.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import HttpProcessingError
 
 from appliance.operations.depot import healthy
 from appliance.operations.desk import Desk
 from appliance.web import contact, depot, refusals
 from appliance.web.keys import BUNDLE, DESK, LISTENER, SELF_FILE, SelfFile
+from appliance.web.refusals import Handler
 from appliance.wire import paths
 
 KEEPALIVE_SECONDS = 15.0
-SHUTDOWN_SECONDS = 8.0  # of the ten in which SIGTERM must end everything
+DRAIN_SECONDS = 7.0  # of the ten in which SIGTERM must end everything
+SHUTDOWN_SECONDS = 1.0  # then answers that are on their way may still leave
 
 CONSOLE_PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>ocs.pyz</title></head>
@@ -34,13 +37,53 @@ CONSOLE_HEADERS = {
 }
 
 
+class Running:
+    """The requests at work. aiohttp would drop what is still to come of their bodies once it shuts down."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.draining = False
+        self._idle = asyncio.Event()
+
+    @web.middleware
+    async def counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count one request."""
+        self.count += 1
+        try:
+            return await handler(request)
+        finally:
+            self.count -= 1
+            if not self.count:
+                self._idle.set()
+
+    async def drain(self) -> None:
+        """Wait until all are answered, at most DRAIN_SECONDS; connections that stay open get no second request."""
+        self.draining = True
+        self._idle.clear()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while self.count:
+                    await self._idle.wait()
+                    self._idle.clear()
+        except TimeoutError:
+            pass
+
+    async def sign(self, _: web.Request, response: web.StreamResponse) -> None:
+        """What every answer carries."""
+        response.headers["Server"] = "ocs.pyz"
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        if self.draining:
+            response.force_close()
+
+
 @dataclass(frozen=True)
 class Shared:
-    """What the listeners share: the desk, `cacert.pem`, and the running file where there is one."""
+    """What the listeners share: the desk, `cacert.pem`, the running file where there is one, the requests at work."""
 
     desk: Desk
     bundle: str
     self_file: SelfFile | None
+    running: Running = field(default_factory=Running)
 
 
 def agents_app(shared: Shared, *, secure: bool) -> web.Application:
@@ -71,11 +114,15 @@ def console_app(shared: Shared) -> web.Application:
 
 def runner(app: web.Application) -> web.AppRunner:
     """A runner with this product's limits; compressed bodies are not opened behind our back (security.md A17)."""
+    log = logging.getLogger("ocs.http")
+    log.addFilter(_no_news)
     return web.AppRunner(
         app,
         handle_signals=False,
         access_log_class=AccessLog,
         access_log=logging.getLogger("ocs.access"),
+        access_log_format=app[LISTENER],
+        logger=log,
         keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=SHUTDOWN_SECONDS,
         auto_decompress=False,
@@ -88,10 +135,9 @@ class AccessLog(AbstractAccessLogger):
     """One escaped line a request: listener, peer, method, path, status, bytes, milliseconds, User-Agent."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        listener = request.app[LISTENER] if isinstance(request, web.Request) else "-"
         self.logger.info(
             "%s %s %s %s %d %d %.1fms %s",
-            listener,
+            self.log_format,  # the listener's name; what is no HTTP at all belongs to no application
             request.remote or "-",
             escaped(request.method, 16),
             escaped(request.rel_url.raw_path, 300),
@@ -102,19 +148,24 @@ class AccessLog(AbstractAccessLogger):
         )
 
 
+def _no_news(record: logging.LogRecord) -> bool:
+    """What is no HTTP, and peers that go away, have their line in the access log; tracebacks would fill the disk."""
+    return not (record.exc_info and isinstance(record.exc_info[1], (HttpProcessingError, ConnectionError)))
+
+
 def escaped(text: str, longest: int) -> str:
     """Text that cannot break a log line: non-printable and non-ASCII characters as escapes, cut."""
     return text[:longest].encode("unicode_escape").decode("ascii").replace(" ", "\\x20")
 
 
 def _app(shared: Shared, listener: str) -> web.Application:
-    app = web.Application(middlewares=[refusals.answer_refusals])
+    app = web.Application(middlewares=[shared.running.counted, refusals.answer_refusals])
     app[DESK] = shared.desk
     app[BUNDLE] = shared.bundle
     app[SELF_FILE] = shared.self_file
     app[LISTENER] = listener
     app.router.add_get("/healthz", _healthz)
-    app.on_response_prepare.append(_sign)
+    app.on_response_prepare.append(shared.running.sign)
     return app
 
 
@@ -123,8 +174,3 @@ async def _healthz(request: web.Request) -> web.Response:
     return web.Response(
         text="ok\n" if good else "the database or the fragments cannot be read\n", status=200 if good else 503
     )
-
-
-async def _sign(_: web.Request, response: web.StreamResponse) -> Any:
-    response.headers["Server"] = "ocs.pyz"
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")

@@ -22,7 +22,8 @@ from appliance.wire.malformed import TooLarge
 
 OWN_AGENT = "OCS-Agent"  # our agent says here what it is: genuine servers refuse any User-Agent but their own
 LONGEST_NAME = 255
-IN_THREAD = 32 * 1024  # bodies above it are decoded beside the loop, few at a time
+AT_ONCE = 32 * 1024  # bodies above it are decoded beside the loop, few at a time
+AT_ONCE_INFLATED = 256 * 1024
 DECODERS = asyncio.Semaphore(2)
 
 
@@ -37,11 +38,7 @@ async def contact(request: web.Request) -> web.Response:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return line(415, "a Content-Encoding is not accepted")
     body = await bounded_body(request, settings.number("CONTACT_WIRE_LIMIT"), settings.number("CONTACT_DEADLINE"))
-    if len(body) > IN_THREAD:
-        async with DECODERS:
-            message, form = await asyncio.to_thread(_decode, body, settings)
-    else:
-        message, form = _decode(body, settings)
+    message, form = await _decoded(body, settings)
     answer = await _answer(desk, message, caller)
     return web.Response(
         body=envelope.pack(answer, form) if answer else b"",
@@ -78,10 +75,21 @@ async def _answer(desk: Desk, message: Request, caller: Caller) -> bytes:
     return wire.encode_no_update() if message.query == "UPDATE" else b""
 
 
-def _decode(body: bytes, settings: Settings) -> tuple[Request, envelope.Form]:
+async def _decoded(body: bytes, settings: Settings) -> tuple[Request, envelope.Form]:
+    limit = settings.number("CONTACT_INFLATED_LIMIT")
+    if len(body) <= AT_ONCE:
+        try:
+            return _decode(body, settings, min(limit, AT_ONCE_INFLATED))
+        except TooLarge:
+            pass  # little that becomes much: it must not hold up the others
+    async with DECODERS:
+        return await asyncio.to_thread(_decode, body, settings, limit)
+
+
+def _decode(body: bytes, settings: Settings, limit: int) -> tuple[Request, envelope.Form]:
     elements = settings.number("CONTACT_ELEMENT_LIMIT")
     limits = markup.MarkupLimits(settings.number("CONTACT_DEPTH_LIMIT"), elements, elements)
-    xml, form = envelope.unpack(body, settings.number("CONTACT_INFLATED_LIMIT"))
+    xml, form = envelope.unpack(body, limit)
     return wire.decode_request(xml, limits), form
 
 

@@ -108,5 +108,7 @@ def _span(request: web.Request, size: int, etag: str | None) -> tuple[int, int] 
         wanted = min(int(last), size)
         return (size - wanted, wanted) if wanted else None
     start = int(first)
+    if last and int(last) < start:
+        return 0, size  # no range at all
     end = min(int(last), size - 1) if last else size - 1
     return (start, end - start + 1) if start <= end else None

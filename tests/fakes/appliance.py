@@ -141,6 +141,8 @@ def build(data: Path, name: str, *words: str | Path) -> str:
 
 # A running server
 
+START = "import sys; from appliance.__main__ import main; sys.exit(main(sys.argv[1:]))"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -208,11 +210,11 @@ class Running:
         finally:
             connection.close()
 
-    def raw(self, data: bytes, *, secure: bool = False) -> bytes:
-        """Bytes there, and all that comes back until the end; nothing more is sent."""
-        with self.connect(secure=secure) as link:
+    def raw(self, data: bytes, *, leave: bool = False) -> bytes:
+        """Bytes there, and all that comes back until the server closes; `leave`: nothing more will be sent."""
+        with self.connect() as link:
             link.sendall(data)
-            if not secure:
+            if leave:
                 link.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: link.recv(65536), b""))
 
@@ -239,19 +241,23 @@ class Running:
 
     def errors(self) -> str:
         """What stands in the log and must not: bugs."""
-        return "".join(re.findall(r"^.*(?:Traceback|ended in a bug|Task exception).*$", self.log.read_text(), re.M))
+        found = re.search(r"Traceback|ended in a bug|Task exception", text := self.log.read_text())
+        return text[max(0, found.start() - 500) : found.end() + 3000] if found else ""
 
 
 @contextmanager
-def serving(data: Path, *words: str) -> Iterator[Running]:
-    """A server over a data directory, on loopback; stopped at the end, and without a bug in its log."""
+def serving(data: Path, *words: str, first: str = "") -> Iterator[Running]:
+    """A server over a data directory, on loopback; stopped at the end, and without a bug in its log.
+
+    `first` is code that the process runs before, such as to shorten a time.
+    """
     log = data.parent / f"{data.name}.{time.monotonic_ns()}.log"
     line = ["serve", "--data", str(data), "--listen", "127.0.0.1", "--server-name", "127.0.0.1"]
     for port in ("--http-port", "--https-port", "--console-port"):
         line += [port, "0"]
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command(*line, *words),
+            [sys.executable, "-c", f"{first}\n{START}", *line, *words],
             stdout=subprocess.PIPE,
             stderr=errors,
             stdin=subprocess.DEVNULL,

@@ -45,6 +45,7 @@ CREATE TABLE package (
     sha256           TEXT,
     format           TEXT,
     info_sha256      TEXT NOT NULL, -- of the info file that belongs to this row
+    manifest_sha256  TEXT NOT NULL, -- of its manifest, which names the info file and every fragment
     built_at         INTEGER NOT NULL,
     edited_at        INTEGER
 ) WITHOUT ROWID;
