@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from aiohttp import web
@@ -73,7 +74,7 @@ async def _serve(listening: Listening) -> int:
             LOG.info("removed %s, which a killed build had left", name)
         names = server_names(listening.names)
         await ensure_certificates(desk, names)
-        shared = Shared(desk, await export_authority(desk), _self_file())
+        shared = Shared(desk, await export_authority(desk), _self_file(), _agent_file())
         tls = await listener_context(desk)
         runners: list[web.AppRunner] = []
         stack.push_async_callback(_close, runners, shared.running)
@@ -139,3 +140,9 @@ def _self_file() -> SelfFile | None:
         return None
     descriptor = os.open(path, os.O_RDONLY)
     return SelfFile(descriptor, os.fstat(descriptor).st_size)
+
+
+def _agent_file() -> bytes | None:
+    """The client that the build put beside the sources; not in a checkout."""
+    path = resources.files("appliance").joinpath("carried", "ocs-agent.pyz")
+    return path.read_bytes() if path.is_file() else None

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from appliance.operations.depot import healthy
 from appliance.operations.desk import Desk
 from appliance.web import contact, depot, refusals
-from appliance.web.keys import BUNDLE, DESK, LISTENER, SELF_FILE, SelfFile
+from appliance.web.keys import AGENT_FILE, BUNDLE, DESK, LISTENER, SELF_FILE, SelfFile
 from appliance.web.refusals import Handler
 from appliance.wire import paths
 
@@ -83,6 +83,7 @@ class Shared:
     desk: Desk
     bundle: str
     self_file: SelfFile | None
+    agent_file: bytes | None = None  # ocs-agent.pyz: computers need not fetch the whole
     running: Running = field(default_factory=Running)
 
 
@@ -98,6 +99,7 @@ def agents_app(shared: Shared, *, secure: bool) -> web.Application:
     if secure:
         app.router.add_get("/cacert.pem", depot.bundle)
         app.router.add_get("/ocs.pyz", depot.self_file)
+        app.router.add_get("/ocs-agent.pyz", depot.agent_file)
     return app
 
 
@@ -163,6 +165,7 @@ def _app(shared: Shared, listener: str) -> web.Application:
     app[DESK] = shared.desk
     app[BUNDLE] = shared.bundle
     app[SELF_FILE] = shared.self_file
+    app[AGENT_FILE] = shared.agent_file
     app[LISTENER] = listener
     app.router.add_get("/healthz", _healthz)
     app.on_response_prepare.append(shared.running.sign)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from appliance.operations.depot import open_fragment, read_description
-from appliance.web.keys import BUNDLE, DESK, SELF_FILE
+from appliance.web.keys import AGENT_FILE, BUNDLE, DESK, SELF_FILE
 from appliance.web.refusals import line
 
 PIECE = 256 * 1024
@@ -54,6 +54,14 @@ async def self_file(request: web.Request) -> web.StreamResponse:
         return line(404, "this server does not run from a file of its own")
     with os.fdopen(os.dup(held.descriptor), "rb") as file:
         return await send_file(request, file, held.size, None)
+
+
+async def agent_file(request: web.Request) -> web.Response:
+    """The client alone: a fiftieth of the whole, the same words."""
+    body = request.app[AGENT_FILE]
+    if body is None:
+        return line(404, "this server carries no agent file; it runs from a checkout")
+    return web.Response(body=body, content_type="application/octet-stream")
 
 
 async def send_file(request: web.Request, file: BinaryIO, size: int, etag: str | None) -> web.StreamResponse:

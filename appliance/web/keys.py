@@ -20,4 +20,5 @@ class SelfFile:
 DESK = web.AppKey("desk", Desk)
 BUNDLE = web.AppKey("bundle", str)
 SELF_FILE: web.AppKey[SelfFile | None] = web.AppKey("self_file")
+AGENT_FILE: web.AppKey[bytes | None] = web.AppKey("agent_file")
 LISTENER = web.AppKey("listener", str)

@@ -6,8 +6,11 @@ import io
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 
 from tests.processes import finish, launch, must_start
 from tests.pythons import interpreters
+from tests.whole.site import site
 
 ROOT = Path(__file__).resolve().parents[2]
 CARRIED = "site-packages/appliance/carried/ocs-agent.pyz"
@@ -164,3 +168,14 @@ def test_the_file_updates_itself_from_the_package_that_a_server_sends(agent: Pat
     assert (done.stdout, done.stderr) == ("99.1\n", "")
     assert must_start([PYTHONS[0][1], installed, "agent", "--version"]) == "ocs.pyz 99.1\n"
     assert must_start([PYTHONS[0][1], tmp_path / "ocs.pyz.old", "agent", "--version"]) != "ocs.pyz 99.1\n"
+
+
+def test_the_server_offers_it_over_tls_only(pyz: Path, agent: Path, tmp_path: Path) -> None:
+    with site(pyz, tmp_path) as here:
+        trust = ssl.create_default_context(cafile=str(here.bundle))
+        for name, expected in (("ocs-agent.pyz", agent), ("ocs.pyz", pyz)):
+            secure = here.https.replace("/ocsinventory", f"/{name}")
+            with urllib.request.urlopen(secure, context=trust, timeout=30) as answer:
+                assert answer.read() == expected.read_bytes()
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(here.http.replace("/ocsinventory", f"/{name}"), timeout=30)
