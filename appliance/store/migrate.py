@@ -28,8 +28,12 @@ def scripts() -> list[tuple[int, str]]:
 async def must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
     """Look and touch nothing. Raises Refusal for a file that is another program's, or of a newer version."""
     newest = scripts()[-1][0]
-    version, owner = await _number(connection, "user_version"), await _number(connection, "application_id")
-    if owner != APPLICATION_ID and (owner or version or await _tables(connection)):
+    # one statement, one picture: another first start may be committing meanwhile
+    ((version, owner, tables),) = await connection.execute_fetchall(
+        "SELECT (SELECT user_version FROM pragma_user_version), "
+        "(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_master)"
+    )
+    if owner != APPLICATION_ID and (owner or version or tables):
         raise Refusal(Kind.CONFLICT, f"{path} is another program's database; choose another --data directory.")
     if version > newest:
         raise Refusal(
@@ -41,12 +45,12 @@ async def must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
 async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None:
     """Run what is missing, all of it in one transaction. Raises Refusal as `must_be_ours` does."""
     known = scripts()
-    if await _number(connection, "user_version") == known[-1][0]:
+    if await _version(connection) == known[-1][0]:
         return
     await connection.execute("BEGIN IMMEDIATE")  # of two first starts one waits here, and then finds nothing to do
     try:
         await must_be_ours(connection, path)
-        version = await _number(connection, "user_version")
+        version = await _version(connection)
         for number, sql in known:
             if number > version:
                 for statement in statements(sql):
@@ -72,10 +76,5 @@ def statements(sql: str) -> list[str]:
     return result
 
 
-async def _number(connection: aiosqlite.Connection, pragma: str) -> int:
-    return int(next(row[0] for row in await connection.execute_fetchall(f"PRAGMA {pragma}")))
-
-
-async def _tables(connection: aiosqlite.Connection) -> int:
-    rows = await connection.execute_fetchall("SELECT count(*) FROM sqlite_master")
-    return int(next(row[0] for row in rows))
+async def _version(connection: aiosqlite.Connection) -> int:
+    return int(next(row[0] for row in await connection.execute_fetchall("PRAGMA user_version")))

@@ -20,7 +20,7 @@ CODES = ["SUCCESS", "SUCCESS_0", "SUCCESS_3", "ERR_EXECUTE", "SUCCESS_ALREADY_SE
 STORY = st.lists(st.sampled_from(["contact", "affect", *CODES]), max_size=4)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(stories=st.lists(STORY, min_size=1, max_size=6))
 def test_counts_add_up_to_the_computers_whatever_happened(tmp_path_factory: object, stories: list[list[str]]) -> None:
     async def script(scene: Scene) -> None:

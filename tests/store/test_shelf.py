@@ -403,7 +403,8 @@ def test_a_command_line_that_is_stopped_leaves_nothing(site: Path, tmp_path: Pat
     shutil.copytree(site / "data", data)
     before = shelved(data)
     code = (
-        "import sys, time; from appliance.store import shelf; from appliance.__main__ import main\n"
+        "import signal, sys, time; from appliance.store import shelf; from appliance.__main__ import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it\n"
         "new = shelf.Building._new\n"
         "def slow(self, name):\n"
         "    if name.endswith('-2'): print('cutting', flush=True); time.sleep(0.3)\n"
