@@ -3,7 +3,7 @@
 PATH HOME USER LOGNAME SHELL LANG TMPDIR   on Unix: the system's, not those of whoever started the agent
 SystemRoot ProgramFiles TEMP ...           on Windows: as they are
 OCS_PACKAGE_ID OCS_PACKAGE_NAME            the package; the name is empty where the server does not tell it
-OCS_ACTION                                 LAUNCH, EXECUTE or STORE
+OCS_ACTION                                 LAUNCH, EXECUTE or STORE; POSTCMD for what comes after it
 OCS_SERVER                                 the server's URL
 OCS_INSTALL_PATH INSTALL_PATH              the agent's base directory
 OCS_RUN                                    marks the processes of this one run
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from appliance.agent.expand import INSTALL_PATH
 from appliance.agent.process import RUN_MARK
-from appliance.domain.package import Info
+from appliance.domain.package import PackageId
 
 if sys.platform != "win32":
     import pwd
@@ -51,12 +51,14 @@ def of_system(outer: Mapping[str, str]) -> dict[str, str]:
         return {"LANG": "C.UTF-8", **kept, **own}
 
 
-def of_package(info: Info, *, name: str, server: str, install_path: str, run: str) -> dict[str, str]:
+def of_package(
+    package: PackageId, action: str, *, name: str, server: str, install_path: str, run: str
+) -> dict[str, str]:
     """What a command is told about its package. A name with a NUL in it cannot be told."""
     return {
-        "OCS_PACKAGE_ID": info.package,
+        "OCS_PACKAGE_ID": package,
         "OCS_PACKAGE_NAME": name.replace("\0", ""),
-        "OCS_ACTION": info.action.value,
+        "OCS_ACTION": action,
         "OCS_SERVER": server,
         "OCS_INSTALL_PATH": install_path,
         INSTALL_PATH: install_path,

@@ -24,5 +24,13 @@ class Rejected(Unreachable):
         self.status = status
 
 
+class Spoiled(Unreachable):
+    """A fragment came whole, and is not what was built."""
+
+
 class Unusable(Exception):
     """The agent cannot run like this (base directory, settings, second start); one sentence that says what to do."""
+
+
+class Restart(BaseException):
+    """Leave everything and become the file that is in place now. Not caught on the way, as SystemExit is not."""

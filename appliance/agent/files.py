@@ -7,6 +7,7 @@ after any of them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -17,6 +18,7 @@ from appliance import disk
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 BINARY = getattr(os, "O_BINARY", 0)
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Files:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import traceback
 from pathlib import Path
 from typing import TextIO
 
-from appliance.agent.files import NO_FOLLOW
+from appliance.agent.logfile import LogFile
 from appliance.clock import Clock, stamp
 from appliance.domain.fragments import show_size
 
@@ -24,9 +23,10 @@ class Log:
         self.clock = clock
         self.path = file
         self.debugging = debug
-        self._stream: TextIO = sys.stderr if file is None else _private(file)
+        self._stream: TextIO | LogFile = sys.stderr if file is None else LogFile(file)
         self._terminal = self._stream.isatty()
         self._progress = 0  # width of the line that stands there
+        self._began = ("", 0.0, 0)  # what is shown, since when, and how much was there then
 
     def info(self, text: str) -> None:
         """What an administrator wants to know of every run."""
@@ -55,7 +55,14 @@ class Log:
         """Show on a terminal how far a download has come, in bytes; nothing elsewhere."""
         if not self._terminal:
             return
+        now = self.clock.monotonic()
+        if self._began[0] != what:
+            self._began = (what, now, done)
         text = f"{what}: {show_size(done)}" + (f" of {show_size(size)}" if size else "")
+        passed, came = now - self._began[1], done - self._began[2]
+        if size and came > 0 and passed >= 1:
+            left = round((size - done) * passed / came)
+            text += f", {left // 60}:{left % 60:02} left"
         self._stream.write("\r" + text[:78].ljust(self._progress))
         self._progress = min(len(text), 78)
         self._stream.flush()
@@ -68,11 +75,6 @@ class Log:
             self._stream.flush()
         except OSError:
             pass  # a full disk or a closed terminal is no reason to stop deploying
-
-
-def _private(path: Path) -> TextIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_FOLLOW, 0o600)
-    return os.fdopen(descriptor, "a", encoding="utf-8")
 
 
 def escaped(text: str) -> str:

@@ -1,6 +1,7 @@
-"""Words of `ocs.pyz agent`: run, status, --once, --local. Wiring only. PORTABLE.
+"""Words of `ocs.pyz agent`: run, status, install, uninstall, --once, --local. Wiring only. PORTABLE.
 
-Everything is imported here, at the start: the file that this runs from may be replaced while it runs.
+Everything is imported at the start, since the file that this runs from may be replaced while it runs: here what speaks
+to the server, in late.py the rest, in each word that runs alone what only it needs.
 """
 
 from __future__ import annotations
@@ -10,37 +11,42 @@ import random
 import sys
 from pathlib import Path
 
-from appliance.agent import basedir, inventory, memory, settings, status
-from appliance.agent.contact import with_checksum
+from appliance.agent import basedir, late, memory, settings
 from appliance.agent.driver import recover, run_forever, run_once
-from appliance.agent.failure import Unusable
+from appliance.agent.failure import Restart, Unusable
 from appliance.agent.files import Files
 from appliance.agent.identity import device_id, host_name
-from appliance.agent.inventory import checksum
 from appliance.agent.log import Log
-from appliance.agent.perform import LocalHost
 from appliance.agent.remote import Account, HttpRemote
 from appliance.agent.settings import Settings
 from appliance.agent.spool import Spool
+from appliance.agent.upkeep import Upkeep, running_file
 from appliance.agent.world import World
 from appliance.clock import Clock
-from appliance.domain.messages import DeviceId
-from appliance.wire import contact as messages
 
 DONE, FAILED, USAGE = 0, 1, 2
 
 
 def main(argv: list[str]) -> int:
     """Run the agent; give the exit code."""
-    inventory.preload()
-    "x".encode("idna")  # socket imports this codec when it meets its first name
     try:
         given, warnings = settings.gather(argv)
         if given.word == "status":
+            from appliance.agent import status
+
             return status.show(given.folder, Clock(), as_json=given.json)
+        if given.word in ("install", "uninstall"):
+            return _service(given, warnings)
         if given.local:
             return _print_inventory(given)
-        return _run(given, warnings)
+        try:
+            return _run(given, warnings)
+        except Restart:
+            from appliance.agent import update
+
+            installed = running_file()
+            assert installed is not None
+            update.reexec([word for word in argv if word != "--force-inventory"], installed)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else USAGE
     except Unusable as error:
@@ -64,10 +70,13 @@ def _run(given: Settings, warnings: list[str]) -> int:
             raise Unusable(f"The log {given.logfile} cannot be written: {error.strerror}.") from None
         for warning in warnings:
             log.warning(warning)
+        upkeep = Upkeep(running_file(), folder, clock, log.info)
+        upkeep.begin()
         world = _world(given, folder, clock, log)
         log.debug(f"Server {given.server}, base directory {folder}, bundle {given.bundle}.")
         if given.bundle is None or not given.bundle.is_file():
             log.warning(f"There is no {given.bundle}; without it nothing is deployed.")
+        world.upkeep = upkeep
         recover(world)
         if given.once:
             try:
@@ -76,6 +85,19 @@ def _run(given: Settings, warnings: list[str]) -> int:
                 log.bug(error)
                 return FAILED
         run_forever(world, force_inventory=given.force_inventory)
+    return DONE
+
+
+def _service(given: Settings, warnings: list[str]) -> int:
+    from appliance.agent import service
+
+    for warning in warnings:
+        print(f"ocs.pyz agent: {warning}", file=sys.stderr)
+    options = service.options_of(given)
+    if given.word == "install":
+        print(service.install(options, dry_run=given.dry_run))
+    else:
+        print(service.uninstall(options, purge=given.purge, dry_run=given.dry_run))
     return DONE
 
 
@@ -93,30 +115,25 @@ def _world(given: Settings, folder: Path, clock: Clock, log: Log) -> World:
         spool=spool,
         memory=memory.load(spool.folder),
         clock=clock,
-        host=LocalHost(install_path=folder, server=given.server, outer=os.environ, files=files),
+        make_host=lambda: late.host(folder, given.server, files),
+        make_people=lambda: late.people(clock, log),
         log=log,
-        inventory=inventory.collect,
+        inventory=late.collect,
         host_name=host_name(),
         chance=random.SystemRandom().random,
         tag=given.tag,
+        load=late.load,
     )
 
 
 def _print_inventory(given: Settings) -> int:
     """The INVENTORY message as it would be sent, on standard output; nothing is changed."""
+    from appliance.agent import submit
+
     known = memory.load(given.folder / basedir.SPOOL)
     device_id(known, host_name(), Clock().now())
-    sections = inventory.collect()
-    bits, _ = checksum.changed(known.fingerprints, sections)
     spool = Spool(given.folder / basedir.SPOOL, Clock(), Files())
     spool.load()
-    account = list(known.account.items()) or ([("TAG", given.tag)] if given.tag else [])
-    xml = messages.encode_inventory(
-        DeviceId(known.device_id),
-        with_checksum(sections, bits),
-        account=account,
-        history=spool.history(),
-    )
-    sys.stdout.buffer.write(xml + b"\n")
+    sys.stdout.buffer.write(submit.whole_message(known, late.collect(), tag=given.tag, history=spool.history()) + b"\n")
     sys.stdout.buffer.flush()
     return DONE

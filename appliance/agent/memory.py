@@ -21,14 +21,20 @@ class Memory:
     host: str = ""  # the host name that the device id was made for
     account: dict[str, str] = field(default_factory=dict)  # as the server gave it: TAG and others
     manifest_hosts: list[str] = field(default_factory=list)  # have served a manifest once: must go on doing so
-    fingerprints: dict[str, str] = field(default_factory=dict)  # of the last inventory that was accepted
+    genuine: dict[str, bool] = field(default_factory=dict)  # server's URL: whether it is a genuine OCS server
+    fingerprints: dict[str, str] = field(default_factory=dict)  # of the last inventory that was accepted,
+    inventory_for: str = ""  # by which server, from which device id,
+    full_inventory: int = 0  # and when it was a whole one last
     tempo: Tempo | None = None  # as told last; None: the server never spoke of deployment
     prolog_hours: int = 24
     last_contact: int = 0
     last_inventory: int = 0
     next_contact: int = 0
+    contacts: int = 0  # how many succeeded
     failures: int = 0  # contacts failed in a row
     trouble: str = ""  # why the last contact failed; empty: it did not
+    lived: int = 0  # seconds, see age.py
+    seen_at: int = 0  # when it was counted last
 
 
 def load(spool: Path) -> Memory:

@@ -1,70 +1,33 @@
 """Acting on a package whose file was verified: Launch, Execute, Store. What the server is told follows from the Ending.
 
-A command that ended by signal n is reported as ERR_EXIT_CODE_-n. A program without a `#!` line is given to the shell,
-as genuine Unix agents do.
+A command that ended by signal n is reported as ERR_EXIT_CODE_-n.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shlex
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
-from appliance.agent import environment, folders
+from appliance.agent import environment, folders, keeper
 from appliance.agent.expand import target_folder
 from appliance.agent.failure import Failure
 from appliance.agent.files import Files
-from appliance.agent.process import Command, Ended, Run, run
-from appliance.agent.spool import OUTPUT, WORK
+from appliance.agent.jobs import GOES_DOWN, Ending, Job, Post, Witness
+from appliance.agent.keeper import Kept
+from appliance.agent.process import SHELL, Command, Run
+from appliance.agent.spool import OUTPUT, POST_OUTPUT, WORK
 from appliance.agent.unpack import FOLDER_MODE, file_mode, space_or, unpack
 from appliance.domain.archive import ArchiveLimits
-from appliance.domain.package import Action, Info, Order, System, program_of
+from appliance.domain.package import Action, Info, Order, PackageId, System, program_of
+from appliance.domain.status import of_exit_code
 
-SHELL = "/bin/sh"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One package to act on. `folder` is its folder in the spool; `file` its verified archive, None without one."""
-
-    info: Info
-    name: str
-    folder: Path
-    file: BinaryIO | None
-    minutes: int  # the longest that a command may run
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How it ended: the outcome's code, one sentence where it is no success, the exit code where there was one."""
-
-    code: str
-    why: str = ""
-    exit_code: int | None = None
-
-
-class Witness(Protocol):
-    """Who writes down what must be on disk before things go on."""
-
-    def armed(self, run: str) -> None:
-        """The command starts next."""
-
-    def started(self, pid: int) -> None:
-        """It has started. Must not raise: there is no way back."""
-
-
-class Host(Protocol):
-    """This computer, as the driver sees it."""
-
-    def act(self, job: Job, witness: Witness) -> Ending:
-        """Do what the package says. Raises Failure."""
+SLACK = 60  # seconds that a command's end may take after its time was over
+POST = "POSTCMD"
 
 
 class LocalHost:
@@ -92,22 +55,46 @@ class LocalHost:
             return self._store(job, work)
         command = _command(job.info, work)
         mark = secrets.token_hex(8)
-        told = environment.of_package(
-            job.info, name=job.name, server=self.server, install_path=str(self.install_path), run=mark
-        )
         planned = Run(
             command=command,
             folder=work,
-            environment={**self.system, **told},
+            environment=self._environment(job.info.package, job.info.action.value, job.name, mark),
             seconds=job.minutes * 60.0,
             output=job.folder / OUTPUT,
             whole_group=job.info.action is Action.LAUNCH,
         )
         witness.armed(mark)
         try:
-            return ending(_run(planned, witness), job.minutes)
+            return ending(keeper.keep(planned, job.folder, witness.started), job.minutes)
         except OSError as error:
-            return Ending("ERR_EXECUTE", f"The command cannot be started: {error.strerror or error}.")
+            return ending(Kept(fault=error.strerror or str(error)), job.minutes)
+
+    def ended(self, folder: Path, minutes: int) -> Ending | None:
+        """Waits for a command that still runs; its time is limited as before."""
+        kept = keeper.outcome(folder, minutes * 60.0 + SLACK)
+        return ending(kept, minutes) if kept is not None and kept.known else None
+
+    def post(self, post: Post) -> int | None:
+        """A command of the shell, in the package's folder."""
+        text = GOES_DOWN.get(post.command.strip().upper(), post.command)
+        planned = Run(
+            command=_shell(text),
+            folder=post.folder,
+            environment=self._environment(post.package, POST, post.name, secrets.token_hex(8)),
+            seconds=post.minutes * 60.0,
+            output=post.folder / POST_OUTPUT,
+            whole_group=False,
+        )
+        try:
+            return keeper.keep(planned, post.folder, lambda _: None).code
+        except OSError:
+            return None
+
+    def _environment(self, package: PackageId, action: str, name: str, mark: str) -> dict[str, str]:
+        told = environment.of_package(
+            package, action, name=name, server=self.server, install_path=str(self.install_path), run=mark
+        )
+        return {**self.system, **told}
 
     def _store(self, job: Job, work: Path) -> Ending:
         if job.file is None:
@@ -124,14 +111,27 @@ class LocalHost:
         return Ending("SUCCESS")
 
 
-def ending(ended: Ended, minutes: int) -> Ending:
+def ending(kept: Kept, minutes: int) -> Ending:
     """What a command's end means."""
-    if ended.code is None:
+    if not kept.known:
+        return Ending("ERR_DONE_FAILED", "What watched over the command was ended before it; nobody knows its end.")
+    if kept.fault:
+        return Ending("ERR_EXECUTE", f"The command cannot be started: {kept.fault}.")
+    if kept.code is None:
         return Ending("ERR_EXECUTE_TIMEOUT", f"The command ran longer than {minutes} minutes and was ended.")
-    if ended.code == 0:
-        return Ending("SUCCESS", exit_code=0)
-    what = f"with code {ended.code}" if ended.code > 0 else f"by signal {-ended.code}"
-    return Ending(f"ERR_EXIT_CODE_{ended.code}", f"The command ended {what}.", ended.code)
+    outcome = of_exit_code(kept.code)
+    if outcome == "SUCCESS":
+        why = f"It is installed; the command's code {kept.code} asks for a restart of the computer." * bool(kept.code)
+        return Ending(outcome, why, kept.code)
+    what = f"with code {kept.code}" if kept.code > 0 else f"by signal {-kept.code}"
+    return Ending(outcome, f"The command ended {what}.", kept.code)
+
+
+def _shell(text: str) -> Command:
+    if sys.platform == "win32":
+        shell = os.environ.get("COMSPEC", r"C:\Windows\System32\cmd.exe")
+        return f'"{shell}" /d /s /c "{text}"'
+    return [SHELL, "-c", text]
 
 
 def _command(info: Info, work: Path) -> Command:
@@ -139,10 +139,7 @@ def _command(info: Info, work: Path) -> Command:
     if not info.argument.strip() or "\0" in info.argument:
         raise Failure("ERR_EXECUTE_PACK", "The info file names no command.")
     if info.action is Action.EXECUTE:
-        if sys.platform == "win32":
-            shell = os.environ.get("COMSPEC", r"C:\Windows\System32\cmd.exe")
-            return f'"{shell}" /d /s /c "{info.argument}"'
-        return [SHELL, "-c", info.argument]
+        return _shell(info.argument)
     if sys.platform == "win32":
         name = program_of(Order("", System.WINDOWS, Action.LAUNCH, info.argument))
         rest = info.argument.strip().lstrip('"')[len(name) :].lstrip('"')
@@ -167,15 +164,6 @@ def _program(name: str, work: Path) -> Path:
     except OSError:
         raise Failure("ERR_EXECUTE", f"{name[:200]!r} is not in the archive.") from None
     return path
-
-
-def _run(planned: Run, witness: Witness) -> Ended:
-    try:
-        return run(planned, witness.started)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC or isinstance(planned.command, str):
-            raise
-    return run(replace(planned, command=[SHELL, *planned.command]), witness.started)
 
 
 def _place_all(work: Path, below: folders.Below) -> None:

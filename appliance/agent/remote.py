@@ -21,6 +21,7 @@ from appliance.wire.malformed import Malformed
 LARGEST_REPLY = 1024 * 1024
 LARGEST_FRAGMENT = 64 * 1024**3  # without a manifest nobody says how large a fragment is
 USER_AGENT = "OCS-NG_unified_unix_agent_v2.0.0"  # genuine servers refuse names that they do not know
+OUR_SERVER = "ocs.pyz"  # the start of its Server header
 OURSELVES = f"ocs.pyz/{__version__}"
 
 _RANGE = re.compile(r"^bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)$")
@@ -38,6 +39,9 @@ class Incoming:
 
 class Remote(Protocol):
     """The servers, as the driver sees them. Every verb raises Unreachable."""
+
+    server: str  # whom `contact` speaks to: its URL
+    is_genuine: bool  # whether it was a genuine OCS server that answered last
 
     def contact(self, xml: bytes) -> bytes:
         """Send one uncompressed message; the uncompressed answer, empty where there is none."""
@@ -77,6 +81,7 @@ class HttpRemote:
         patience: Patience | None = None,
     ) -> None:
         self.server = server
+        self.is_genuine = True
         self.bundle = bundle
         self.account = account or Account()
         self.transport = Transport(proxy=proxy, patience=patience)
@@ -107,6 +112,7 @@ class HttpRemote:
         if not 200 <= answer.status < 300:
             answer.abandon()
             raise Rejected(answer.status, f"{answer.host} answers {answer.status} to {self.server}.")
+        self.is_genuine = not answer.header("Server").startswith(OUR_SERVER)
         packed = answer.body(LARGEST_REPLY)
         if not packed:
             return b""

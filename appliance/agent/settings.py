@@ -14,11 +14,13 @@ from appliance.agent import basedir
 from appliance.agent.failure import Unusable
 from appliance.wire.paths import CONTACT
 
+WORDS = ("run", "status", "install", "uninstall")
 EXAMPLE = """\
 examples:
   ocs.pyz agent --server ocs.example.org:8080 --ca cacert.pem
   ocs.pyz agent --server https://ocs.example.org:4343/ocsinventory --once
   ocs.pyz agent status --json
+  ocs.pyz agent install --server ocs.example.org:8080 --ca cacert.pem
 
 Every option but the one-shot ones is also a key of agent.cfg in the base directory: `server = ocs.example.org`.
 A password belongs there (chmod 600), not in the argument list, which every user of the computer can read.
@@ -30,7 +32,7 @@ class Settings:
     """The settings of one run. Empty texts and None: not given."""
 
     folder: Path  # the base directory
-    word: str = "run"  # or "status"
+    word: str = "run"  # or another of WORDS
     server: str = ""  # the whole URL
     bundle: Path | None = None  # cacert.pem, whether it exists or not
     tag: str = ""
@@ -44,6 +46,8 @@ class Settings:
     force_inventory: bool = False
     local: bool = False
     json: bool = False
+    purge: bool = False
+    dry_run: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,8 +59,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("word", nargs="?", choices=("run", "status"), default="run",
-                      help="status: what is in the spool, what was deployed, what comes next")  # fmt: skip
+    made.add_argument("word", nargs="?", choices=WORDS, default="run",
+                      help="status: what is in the spool, what was deployed, what comes next; install, uninstall: the"
+                      " service of this system, with the options given here in its agent.cfg")  # fmt: skip
     made.add_argument("--server", metavar="URL", help="http[s]://host[:port]/ocsinventory, or host[:port]")
     made.add_argument("--ca", metavar="FILE", help="certificates to verify the server with (default: cacert.pem in"
                       " the base directory); without it nothing is deployed")  # fmt: skip
@@ -72,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--force-inventory", action="store_true", help="send an inventory though none is asked for")
     made.add_argument("--local", action="store_true", help="print the inventory as XML, contact nobody")
     made.add_argument("--json", action="store_true", help="with status: one JSON document")
+    made.add_argument("--purge", action="store_true", help="with uninstall: the spool too")
+    made.add_argument("--dry-run", action="store_true", help="with install, uninstall: only show what would be done")
     made.add_argument("--version", action="version", version=f"ocs.pyz {__version__}")
     return made
 
@@ -86,7 +93,7 @@ def gather(argv: list[str]) -> tuple[Settings, list[str]]:
     if given.password:
         warnings.append("the password in the argument list can be read by every user; put it into agent.cfg")
     logfile = texts.get("logfile", "")
-    if given.local or given.word == "status":
+    if given.local or given.word in ("status", "uninstall"):
         server = ""
     else:
         server = complete(texts.get("server", ""))
@@ -106,6 +113,8 @@ def gather(argv: list[str]) -> tuple[Settings, list[str]]:
         force_inventory=given.force_inventory,
         local=given.local,
         json=given.json,
+        purge=given.purge,
+        dry_run=given.dry_run,
     )
     return settings, warnings
 

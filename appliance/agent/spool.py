@@ -3,26 +3,27 @@
 spool/<id>/journal          what happened, see record.py
 spool/<id>/info  manifest   as fetched
 spool/<id>/<id>-1 ...       fragments that are whole; <id>-1.part is on its way
-spool/<id>/work  output     while a command runs
+spool/<id>/work  output     while a command runs (post-output: POSTCMD's); what it ended with is kept by keeper.py
 spool/results/<id>.json     results that the server has acknowledged, for `agent status`
 spool/history               ids of what was installed, one in a line
+spool/ballast               room for the journals on a disk that is full
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from appliance.agent import journal, record
-from appliance.agent.files import Files
-from appliance.agent.record import RUNNING, UNDER_WAY, Phase, Record
+from appliance.agent import journal, record, results
+from appliance.agent.failure import Failure
+from appliance.agent.files import NO_SPACE, Files
+from appliance.agent.record import RUNNING, TOLD, UNDER_WAY, Phase, Record
 from appliance.clock import Clock
-from appliance.domain.cycle import Parcel
 from appliance.domain.messages import Pack
 from appliance.domain.package import Info, Manifest, PackageId, is_package_id
 from appliance.domain.status import ALREADY_SETUP
@@ -33,12 +34,12 @@ from appliance.wire.paths import INFO, MANIFEST, fragment_name, fragment_number
 
 JOURNAL = "journal"
 OUTPUT = "output"
+POST_OUTPUT = "post-output"
 WORK = "work"
-RESULTS = "results"
 HISTORY = "history"
 PART = ".part"
-MOST_RESULTS = 200  # shown by `agent status`; older ones are forgotten, history is not
-INTERRUPTED = "the agent was stopped while the command may have been running; it is not run again by itself"
+BALLAST = "ballast"
+ROOM = b"room for the journals " * 3000  # 64 KiB
 
 
 @dataclass
@@ -51,6 +52,11 @@ class Holding:
     info: Info | None = None
     manifest: Manifest | None = None
     missing: list[int] = field(default_factory=list)  # fragments still to fetch, in order
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is taken in, and has not begun to act."""
+        return self.info is not None and self.record.phase in UNDER_WAY
 
     @property
     def name(self) -> str:
@@ -79,34 +85,30 @@ class Spool:
         self._installed = dict.fromkeys(_read_history(self.folder / HISTORY))
 
     def recover(self) -> list[PackageId]:
-        """Make good what the last run left half done; the packages whose command was interrupted."""
+        """Make good what the last run left half done; the packages whose command may have run, unconcluded."""
         self.files.make_folder(self.folder)
-        self.files.make_folder(self.folder / RESULTS)
+        self.files.make_folder(self.folder / results.FOLDER)
         self.load()
         for folder in list(self.folder.iterdir()):
             if is_package_id(folder.name) and folder.name not in self.holdings:
-                self.files.remove(folder)  # not even its announcement was written, or its removal was
+                with contextlib.suppress(OSError):  # what cannot be removed is said when it is announced again
+                    self.files.remove(folder)  # not even its announcement was written, or its removal was
         interrupted = []
         for package, holding in list(self.holdings.items()):
             at = holding.record
-            if at.phase is Phase.ACKED:
-                self._forget(package)
+            if at.phase in TOLD:
+                if not at.owes_post:
+                    self.forget(package)
             elif at.phase is Phase.RESULT:
                 self._clean(package)
             elif at.phase is Phase.EXITED:
                 self.conclude(package, at.code, at.why)
             elif at.phase in RUNNING or holding.damaged:
                 interrupted.append(package)
-                self.conclude(package, "ERR_DONE_FAILED", INTERRUPTED)
+        if not (self.folder / BALLAST).exists():
+            with contextlib.suppress(OSError):
+                self.files.append(self.folder / BALLAST, ROOM, at=0)
         return interrupted
-
-    def parcels(self) -> list[Parcel]:
-        """What is under way, for domain/cycle; of the missing fragments the first is enough for it."""
-        return [
-            Parcel(package, holding.info.priority, tuple(holding.missing[:1]))
-            for package, holding in self.holdings.items()
-            if holding.info is not None and holding.record.phase in UNDER_WAY
-        ]
 
     def pending(self) -> list[PackageId]:
         """Packages whose result the server has not acknowledged yet, oldest result first."""
@@ -116,17 +118,21 @@ class Spool:
     def history(self) -> list[PackageId]:
         """Ids of what is installed: what ended with SUCCESS, whether or not the server knows it yet."""
         ended = (h.record for h in self.holdings.values() if h.record.has_result)
-        return list({**self._installed, **{at.package: None for at in ended if at.code == "SUCCESS"}})
+        return list({**self._installed, **{at.package: None for at in ended if at.done}})
 
-    def announce(self, pack: Pack) -> Holding:
-        """Take a package in, or take over what is new in a repeated announcement."""
+    def announce(self, pack: Pack, lived: int = 0) -> Holding:
+        """Take a package in, or take over what is new in a repeated announcement. Raises Failure(ERR_CLEAN)."""
         package = pack.package
         if package not in self.holdings:
+            left = self._remove(self.folder / package)  # of an earlier run, which could not
             self.files.make_folder(self.folder / package)
-            self.holdings[package] = Holding(Record(package, pack, first_at=self.clock.now()))
-            self.note(package, Phase.ANNOUNCED, **record.announced(pack))
+            first = Record(package, pack, first_at=self.clock.now(), first_lived=lived)
+            self.holdings[package] = Holding(first)
+            self.note(package, Phase.ANNOUNCED, **record.announced(pack, lived))
+            if left:
+                raise Failure("ERR_CLEAN", f"What an earlier run left behind cannot be removed: {left}.")
         elif self.holdings[package].record.pack != pack:
-            self.note(package, Phase.ANNOUNCED, **record.announced(pack))
+            self.note(package, Phase.ANNOUNCED, **record.announced(pack, lived))
         return self.holdings[package]
 
     def learn(self, package: PackageId, info: bytes, manifest: bytes | None) -> None:
@@ -143,19 +149,51 @@ class Spool:
         holding = self.holdings[package]
         entry = {"phase": phase.value, "at": self.clock.now(), **facts}
         data = journal.line(entry)
-        self.files.append(self.folder / package / JOURNAL, data, at=holding.size)
+        path = self.folder / package / JOURNAL
+        try:
+            self.files.append(path, data, at=holding.size)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            self.files.remove(self.folder / BALLAST)
+            self.files.append(path, data, at=holding.size)
         holding.size += len(data)
         holding.record = record.after(holding.record, package, entry) or holding.record
 
+    def exited(self, package: PackageId, code: str, why: str = "", *, exit_code: int | None = None) -> None:
+        """The outcome is known: whatever happens now, it is this one."""
+        self.note(package, Phase.EXITED, code=code, why=why, exit_code=exit_code)
+
     def conclude(self, package: PackageId, code: str, why: str = "") -> None:
-        """The package has its result: kept until the server acknowledges it; what was fetched is removed."""
-        self.note(package, Phase.RESULT, code=code, why=why, name=self.holdings[package].name)
-        self._clean(package)
+        """The package has its result: what was fetched is removed, the result kept until the server acknowledges it."""
+        if self.holdings[package].record.phase is not Phase.EXITED:
+            self.exited(package, code, why)
+        at = self.holdings[package].record
+        fault = self._clean(package)
+        if fault:
+            left = f"What was downloaded cannot be removed: {fault}."
+            code, why = ("ERR_CLEAN", f"It is done. {left}") if code == "SUCCESS" else (code, f"{why} {left}".strip())
+        name = self.holdings[package].name
+        self.note(package, Phase.RESULT, code=code, why=why, name=name, exit_code=at.exit_code, done=at.done)
 
     def acknowledge(self, package: PackageId) -> None:
-        """The server has the result: into the history with it, and the folder away."""
+        """The server has the result. The folder goes away, unless POSTCMD is still to run."""
         self.note(package, Phase.ACKED)
-        self._forget(package)
+        if not self.holdings[package].record.owes_post:
+            self.forget(package)
+
+    def forget(self, package: PackageId) -> None:
+        """All is told and done: into the history with it, and the folder away, or it is tried again at each start."""
+        at = self.holdings[package].record
+        if at.code != ALREADY_SETUP or not results.path_of(self.folder, package).exists():
+            # what it once did says more than that it is there
+            wrote, after = self.output(package), self.output(package, POST_OUTPUT)
+            results.keep(self.folder, at, self.files, output=wrote, post_output=after)
+        if at.done and package not in self._installed:
+            self._installed[package] = None
+            self.files.keep(self.folder / HISTORY, "".join(f"{known}\n" for known in self._installed).encode())
+        if not self._clean(package) and not self._remove(self.folder / package):
+            del self.holdings[package]
 
     def drop(self, package: PackageId) -> None:
         """Forget a package that was withdrawn before it started."""
@@ -187,62 +225,27 @@ class Spool:
         holding = self.holdings[package]
         holding.missing = sorted({*holding.missing, *numbers})
 
-    def output(self, package: PackageId) -> bytes:
+    def output(self, package: PackageId, name: str = OUTPUT) -> bytes:
         """What the package's command wrote, as far as it was kept."""
         try:
-            return (self.folder / package / OUTPUT).read_bytes()
+            return (self.folder / package / name).read_bytes()
         except OSError:
             return b""
 
-    def _clean(self, package: PackageId) -> None:
+    def _clean(self, package: PackageId) -> str:
+        """Remove all but the journal and the output; why not all of it could be, empty where it could."""
+        faults = ""
         for entry in list((self.folder / package).iterdir()):
             if entry.name not in (JOURNAL, OUTPUT):
-                self.files.remove(entry)
+                faults = self._remove(entry) or faults
+        return faults
 
-    def _forget(self, package: PackageId) -> None:
-        at = self.holdings[package].record
-        path = self.folder / RESULTS / f"{package}.json"
-        if at.code != ALREADY_SETUP or not path.exists():  # what it once did says more than that it is there
-            self.files.keep(path, _result(at, self.output(package)))
-        if at.code == "SUCCESS" and package not in self._installed:
-            self._installed[package] = None
-            self.files.keep(self.folder / HISTORY, "".join(f"{known}\n" for known in self._installed).encode())
-        self.files.remove(self.folder / package)
-        del self.holdings[package]
-        others = [other for other in (self.folder / RESULTS).glob("*.json") if other != path]
-        others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
-        for old in others[MOST_RESULTS - 1 :]:
-            self.files.remove(old)
-
-
-def results(folder: Path) -> list[dict[str, Any]]:
-    """What was deployed, the latest first: the documents that the spool keeps of acknowledged results."""
-    found = []
-    for path in (folder / RESULTS).glob("*.json"):
+    def _remove(self, path: Path) -> str:
         try:
-            document = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(document, dict) and isinstance(document.get("at"), int):
-            found.append(document)
-    return sorted(found, key=lambda document: -document["at"])
-
-
-def describe(at: Record, output: bytes) -> dict[str, Any]:
-    """A result for machines; output bytes that are no UTF-8 are shown as \\xNN."""
-    return {
-        "package": at.package,
-        "name": at.name,
-        "status": at.code,
-        "why": at.why,
-        "exit_code": at.exit_code,
-        "at": at.at,
-        "output": output.decode("utf-8", errors="backslashreplace"),
-    }
-
-
-def _result(at: Record, output: bytes) -> bytes:
-    return json.dumps(describe(at, output), indent=1).encode() + b"\n"
+            self.files.remove(path)
+        except OSError as error:
+            return f"{Path(os.fsdecode(error.filename or path)).name}: {error.strerror or error}"
+        return ""
 
 
 def _read_history(path: Path) -> list[PackageId]:

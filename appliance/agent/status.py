@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from appliance.agent import basedir, memory, spool
+from appliance.agent import basedir, memory, results
 from appliance.agent.failure import Unusable
 from appliance.agent.files import Files
 from appliance.agent.log import escaped
+from appliance.agent.memory import Memory
+from appliance.agent.readiness import reason, starts_at
 from appliance.agent.record import Phase
 from appliance.agent.spool import Holding, Spool
 from appliance.clock import Clock, iso
@@ -20,15 +22,16 @@ from appliance.domain.status import meaning
 SHOWN_OUTPUT = 3  # lines of a result's output in the table; --json has all that is kept
 
 _DOING = {
-    Phase.ANNOUNCED: "announced; its info file is not here yet",
+    Phase.ANNOUNCED: "announced",
     Phase.INFO: "fetching",
-    Phase.REJECTED: "fetching",
-    Phase.VERIFIED: "verified; its action comes next",
-    Phase.ARMED: "its command is running",
-    Phase.STARTED: "its command is running",
-    Phase.EXITED: "its command has ended",
-    Phase.RESULT: "the server has not acknowledged its result yet",
-    Phase.ACKED: "done",
+    Phase.VERIFIED: "about to act",
+    Phase.ARMED: "running",
+    Phase.STARTED: "running",
+    Phase.EXITED: "ended",
+    Phase.RESULT: "to be told",
+    Phase.ACKED: "told",
+    Phase.POST_ARMED: "POSTCMD",
+    Phase.POST_EXITED: "told",
 }
 
 
@@ -51,7 +54,7 @@ def collect(folder: Path, clock: Clock) -> dict[str, Any]:
     known = memory.load(place)
     held = Spool(place, clock, Files())
     held.load()
-    results = spool.results(place)
+    done = results.read(place)
     return {
         "deviceid": known.device_id,
         "basedir": str(folder),
@@ -62,28 +65,37 @@ def collect(folder: Path, clock: Clock) -> dict[str, Any]:
         "trouble": known.trouble,
         "account": known.account,
         "deployment": None if known.tempo is None else known.tempo.on,
-        "spool": [_package(held, holding) for holding in held.holdings.values()],
-        "results": [{**result, "at": _moment(result["at"])} for result in results],
+        "spool": [_package(held, holding, known, clock.now()) for holding in held.holdings.values()],
+        "results": [{**result, "at": _moment(result["at"])} for result in done],
         "installed": held.history(),
     }
 
 
-def _package(held: Spool, holding: Holding) -> dict[str, Any]:
+def _package(held: Spool, holding: Holding, at: Memory, now: int) -> dict[str, Any]:
     record, info = holding.record, holding.info
-    known = spool.describe(record, held.output(record.package))
+    known = results.describe(record, held.output(record.package))
     fragments = info.fragments if info else None
     return {
         **known,
         "name": holding.name,
         "at": _moment(record.at),
         "phase": record.phase.value,
-        "doing": _DOING[record.phase],
+        "doing": _doing(holding),
+        "reason": reason(holding, held.holdings.values(), at, now),
+        "scheduled": _moment(starts_at(record)),
+        "delays": record.delays,
         "announced": _moment(record.first_at),
         "action": info.action.value if info else None,
         "priority": info.priority if info else None,
         "fragments": fragments,
         "fetched": None if fragments is None else fragments - len(holding.missing),
     }
+
+
+def _doing(holding: Holding) -> str:
+    if holding.record.phase is Phase.INFO and not holding.missing and holding.info is not None:
+        return "whole"
+    return _DOING.get(holding.record.phase, "fetching")
 
 
 def _moment(at: int) -> str | None:
@@ -101,10 +113,21 @@ def _text(document: dict[str, Any]) -> str:
         lines.append("Deployment     switched off by the server")
     lines.append("")
     lines.append("In the spool:" if document["spool"] else "Nothing is in the spool.")
+    rows = []
     for package in document["spool"]:
-        far = f", {package['fetched']} of {package['fragments']} fragments" if package["fragments"] else ""
-        code = f" {package['status']}" if package["status"] else ""
-        lines.append(f"  {package['package']}  {package['name'] or '-'}: {package['doing']}{code}{far}")
+        far = f"{package['fetched']} of {package['fragments']}" if package["fragments"] else "-"
+        what = package["status"] or package["doing"]
+        rows.append(
+            (
+                package["package"],
+                package["name"] or "-",
+                what,
+                far,
+                "-" if package["priority"] is None else str(package["priority"]),
+            )
+        )
+    if rows:
+        lines += _table([("  PACKAGE", "NAME", "STATE", "FRAGMENTS", "PRIORITY"), *rows], document["spool"])
     lines.append("")
     lines.append("Deployed:" if document["results"] else "Nothing was deployed yet.")
     for result in document["results"]:
@@ -114,3 +137,13 @@ def _text(document: dict[str, Any]) -> str:
             lines += [f"      | {text}" for text in result["output"].splitlines()[-SHOWN_OUTPUT:]]
     encoding = sys.stdout.encoding or "ascii"
     return "\n".join(map(escaped, lines)).encode(encoding, errors="replace").decode(encoding)
+
+
+def _table(rows: list[tuple[str, ...]], packages: list[dict[str, Any]]) -> list[str]:
+    """A line for the titles, then for each package one, and below it why it stands where it stands."""
+    rows = [rows[0], *(("  " + row[0], *row[1:]) for row in rows[1:])]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    for number, package in enumerate(packages):
+        lines.insert(2 + 2 * number, f"      {package['reason']}")
+    return lines

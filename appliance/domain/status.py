@@ -6,6 +6,7 @@ Sources: the manual, "Deployment statistics"; protocol.md 2.5, 5.1-5.3 and check
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -58,28 +59,70 @@ MOVES = {
 
 EVENT_STAGE = {Event.SUCCEEDED: Stage.SUCCESS, Event.FAILED: Stage.ERROR, Event.WAS_THERE: Stage.ALREADY}
 
-MEANING = {
-    "SUCCESS": "Downloaded, verified and done.",
-    "ERR_EXIT_CODE_n": "The command ended with code n.",
-    "ERR_ALREADY_SETUP": "It was installed on this computer before; affect it again with force to run it once more.",
-    "ERR_BAD_ID": "The info file names another package than the one announced.",
-    "ERR_BAD_DIGEST": "What was downloaded is not what was built; nothing was run.",
-    "ERR_DOWNLOAD_INFO": "The info file could not be fetched over verified TLS.",
-    "ERR_DOWNLOAD_PACK": "A fragment could not be fetched.",
-    "ERR_BUILD": "The fragments could not be joined, or (OCS Unix agent) the archive could not be opened.",
-    "ERR_UNZIP": "The archive could not be unpacked, or would have written outside its folder.",
-    "ERR_OUT_OF_SPACE": "The computer has not enough free disk space.",
-    "ERR_BAD_PARAM": "The info file has a value that the agent cannot use.",
-    "ERR_EXECUTE_PACK": "The info file names no command.",
-    "ERR_EXECUTE": "The command could not be run, or (OCS Unix agent, Execute) ended with a code other than 0.",
-    "ERR_EXECUTE_TIMEOUT": "The command ran longer than allowed.",
-    "ERR_EXECUTE_TOO_MANY_TRY": "The OCS Windows agent started the command too often without an end.",
-    "ERR_EXECUTE_NO_EXIT_CODE": "The command ended without a code.",
-    "ERR_CLEAN": "The downloaded files could not be removed.",
-    "ERR_DONE_FAILED": "The result of the command is not known; it is not run again by itself.",
-    "ERR_TIMEOUT": "The package could not be downloaded within DOWNLOAD_TIMEOUT days.",
-    "ERR_ABORTED": "The person at the computer cancelled it.",
-    "UNKNOWN_CODE": "The agent sent a result without a code.",
+
+class Side(str, Enum):
+    """Who makes a code."""
+
+    OWN = "our agent"
+    UNIX = "the genuine Unix agent"
+    WINDOWS = "the genuine Windows agent"
+    SERVER = "a server"
+
+
+OWN, UNIX, WINDOWS = Side.OWN, Side.UNIX, Side.WINDOWS
+
+
+@dataclass(frozen=True)
+class Code:
+    """One outcome: what it means, who makes it, and how a genuine server spells it where that differs."""
+
+    meaning: str
+    sides: tuple[Side, ...]
+    genuine: str = ""
+
+
+ALREADY_HERE = "It was installed on this computer before; affect it again with force to run it once more."
+
+# Every outcome of the manual and of genuine agents (protocol.md 5.1-5.3).
+OUTCOMES: Mapping[str, Code] = {
+    "SUCCESS": Code("Downloaded, verified and done.", (OWN, UNIX, WINDOWS)),
+    "ERR_EXIT_CODE_n": Code("The command ended with code n.", (OWN, UNIX, WINDOWS), "EXIT_CODE_n"),
+    "ERR_ALREADY_SETUP": Code(ALREADY_HERE, (OWN, UNIX, WINDOWS, Side.SERVER), "SUCCESS_ALREADY_SETUP"),
+    "ERR_BAD_ID": Code("The info file names another package than the one announced.", (OWN, UNIX, WINDOWS)),
+    "ERR_BAD_DIGEST": Code("What was downloaded is not what was built; nothing was run.", (OWN, UNIX, WINDOWS)),
+    "ERR_DOWNLOAD_INFO": Code("The info file could not be fetched over verified TLS.", (OWN, UNIX)),
+    "ERR_DOWNLOAD_PACK": Code(
+        "A fragment is not there: the server refused it (403, 404 or 410) in three periods on end.", (OWN,)
+    ),
+    "ERR_BUILD": Code(
+        "The fragments could not be joined, or (OCS Unix agent) the archive could not be opened.", (OWN, UNIX, WINDOWS)
+    ),
+    "ERR_UNZIP": Code("The archive could not be unpacked, or would have written outside its folder.", (OWN, WINDOWS)),
+    "ERR_OUT_OF_SPACE": Code("The computer has not enough free disk space.", (OWN, WINDOWS)),
+    "ERR_BAD_PARAM": Code("The info file has a value that the agent cannot use.", (OWN, WINDOWS)),
+    "ERR_EXECUTE_PACK": Code("The info file names no command.", (OWN,), "ERR_BAD_PARAM"),
+    "ERR_EXECUTE": Code(
+        "The command could not be run, or (OCS Unix agent, Execute) ended with a code other than 0.",
+        (OWN, UNIX, WINDOWS),
+    ),
+    "ERR_EXECUTE_TIMEOUT": Code("The command ran longer than allowed.", (OWN, WINDOWS)),
+    "ERR_EXECUTE_TOO_MANY_TRY": Code("The OCS Windows agent started the command too often without an end.", (WINDOWS,)),
+    "ERR_EXECUTE_NO_EXIT_CODE": Code("The command ended without a code.", (WINDOWS,)),
+    "ERR_CLEAN": Code("The downloaded files could not be removed.", (OWN, UNIX)),
+    "ERR_DONE_FAILED": Code("The result of the command is not known; it is not run again by itself.", (OWN, WINDOWS)),
+    "ERR_TIMEOUT": Code("The package could not be downloaded within DOWNLOAD_TIMEOUT days.", (OWN, UNIX, WINDOWS)),
+    "ERR_ABORTED": Code("The person at the computer cancelled it.", (OWN, WINDOWS)),
+    "UNKNOWN_CODE": Code("The agent sent a result without a code.", (Side.SERVER,)),
+}
+MEANING = {status: code.meaning for status, code in OUTCOMES.items()}
+
+# Exit codes that are a success, and how genuine servers hear of them. The last three are the Windows Installer's:
+# it is installed, the computer is to be restarted.
+SUCCESS_CODES: Mapping[int, str] = {
+    0: "SUCCESS",
+    1641: "SUCCESS_REBOOT_INITIATED",
+    3010: "SUCCESS_REBOOT_REQUIRED",
+    3011: "SUCCESS_RESTART_REQUIRED",
 }
 
 _EXIT = re.compile(r"^(?:ERR_)?EXIT_CODE_(-?\d{1,12})$")
@@ -102,11 +145,28 @@ def outcome(code: str) -> Outcome:
     if received in ("SUCCESS_ALREADY_SETUP", IN_HISTORY, ALREADY_SETUP):
         return Outcome(ALREADY_SETUP, Event.WAS_THERE, received)
     exit_code = _exit_code(received)
-    if exit_code is not None and exit_code != 0:
+    if exit_code is not None and exit_code not in SUCCESS_CODES:
         return Outcome(f"ERR_EXIT_CODE_{exit_code}", Event.FAILED, received)
-    if exit_code == 0 or received.startswith("SUCCESS"):
+    if exit_code is not None or received.startswith("SUCCESS"):
         return Outcome("SUCCESS", Event.SUCCEEDED, received)
     return Outcome(received or UNKNOWN_CODE, Event.FAILED, received)
+
+
+def of_exit_code(code: int) -> str:
+    """What a command's exit code is reported as; negative for the signal that ended it."""
+    return "SUCCESS" if code in SUCCESS_CODES else f"ERR_EXIT_CODE_{code}"
+
+
+def spelled(status: str, exit_code: int | None, *, genuine: bool) -> str:
+    """The code that a server is told for a status of ours: the manual's words to our own, its own to a genuine one."""
+    if not genuine:
+        return status
+    if status == "SUCCESS" and exit_code is not None:
+        return SUCCESS_CODES.get(exit_code, status)
+    if status.startswith("ERR_EXIT_CODE_"):
+        return status[len("ERR_") :]
+    known = OUTCOMES.get(status)
+    return known.genuine if known and known.genuine else status
 
 
 def move(stage: Stage, event: Event) -> Stage | None:

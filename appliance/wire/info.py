@@ -8,6 +8,11 @@ from appliance.wire.malformed import Malformed
 
 LARGEST = 256 * 1024  # bytes (security.md A4)
 
+
+class BadParameter(Malformed):
+    """It is an info file, with a value in it that no agent can use."""
+
+
 _ARGUMENT = {Action.LAUNCH: "NAME", Action.EXECUTE: "COMMAND", Action.STORE: "PATH"}
 
 
@@ -41,7 +46,7 @@ def encode(info: Info) -> bytes:
 
 
 def decode(data: bytes) -> Info:
-    """The Info in an info file of ours or of a genuine server. Raises Malformed."""
+    """The Info in an info file of ours or of a genuine server. Raises Malformed, of it BadParameter for a value."""
     root = markup.read(data, markup.MarkupLimits(depth=4, elements=16, attributes=64))
     if root.tag != "DOWNLOAD":
         raise Malformed("the info file's root element is not DOWNLOAD")
@@ -50,7 +55,7 @@ def decode(data: bytes) -> Info:
         action = Action(values.get("ACT", "").upper())
         protocol = Protocol(values.get("PROTO", "HTTP").upper() or "HTTP")
     except ValueError:
-        raise Malformed("the info file names an action or protocol that nobody knows") from None
+        raise BadParameter("the info file names an action or protocol that nobody knows") from None
     notice = None
     if values.get("NOTIFY_USER") == "1":
         notice = Notice(
@@ -76,5 +81,5 @@ def decode(data: bytes) -> Info:
 
 def _number(text: str, name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise Malformed(f"the info file's {name} is not a number")
+        raise BadParameter(f"the info file's {name} is not a number")
     return int(text)

@@ -86,6 +86,8 @@ class Site:
 class Handler(BaseHTTPRequestHandler):
     """Looks the answer up."""
 
+    server_version, sys_version = "ocs.pyz", ""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     site: Site

@@ -13,18 +13,19 @@ from typing import Any
 
 from appliance.agent.contact import make_contact
 from appliance.agent.driver import recover
-from appliance.agent.failure import Unreachable
+from appliance.agent.failure import Rejected, Unreachable
 from appliance.agent.files import Files
+from appliance.agent.jobs import Ending, Host, Job, Post, Witness
 from appliance.agent.log import Log
 from appliance.agent.memory import load
-from appliance.agent.perform import Ending, Host, Job, Witness
+from appliance.agent.notice import Answer
 from appliance.agent.remote import Incoming
 from appliance.agent.spool import Spool
 from appliance.agent.world import World
 from appliance.clock import Clock
 from appliance.domain.fragments import cut
 from appliance.domain.messages import InventoryReply, Pack, Prolog, PrologReply, Report
-from appliance.domain.package import Action, Info, Manifest, PackageId, Piece
+from appliance.domain.package import Action, Info, Manifest, Notice, PackageId, Piece
 from appliance.domain.tempo import Tempo
 from appliance.wire import contact, info, manifest
 
@@ -114,14 +115,15 @@ def tar_of(files: dict[str, bytes], *, mode: int = 0o755) -> bytes:
 
 
 class FakeClock(Clock):
-    """Time that passes only by rest."""
+    """Time that passes only by rest. `wrong`: seconds by which the clock on the wall is off."""
 
     def __init__(self, story: list[object]) -> None:
         self.time = float(START)
+        self.wrong = 0
         self.story = story
 
     def now(self) -> int:
-        return int(self.time)
+        return int(self.time) + self.wrong
 
     def monotonic(self) -> float:
         return self.time
@@ -150,6 +152,9 @@ class FakeServer:
     fetched: list[tuple[PackageId, int]] = field(default_factory=list)
     pieces: int = 4096
     finished: set[str] = field(default_factory=set)
+    refused: set[tuple[PackageId, int]] = field(default_factory=set)  # fragments that are answered with 404
+    server: str = "http://ocs.example.org/ocsinventory"
+    is_genuine: bool = False
     after: Callable[[str], None] = lambda _: None
 
     def add(self, *built: Built) -> None:
@@ -198,6 +203,8 @@ class FakeServer:
         package, _, number = url.rpartition("/")[2].partition("-")
         key = (PackageId(package), int(number))
         self.story.append(("fetch", *key))
+        if key in self.refused:
+            raise Rejected(404, "ocs.example.org answers 404.")
         if key in self.broken:
             raise Unreachable("The fragment does not come.")
         self.fetched.append(key)
@@ -217,6 +224,8 @@ class FakeHost:
     story: list[object]
     endings: dict[PackageId, Ending] = field(default_factory=dict)
     ran: list[PackageId] = field(default_factory=list)
+    known: Ending | None = None  # how a command ended that an earlier run started
+    post_code: int | None = 0
 
     def act(self, job: Job, witness: Witness) -> Ending:
         if job.info.action is not Action.STORE:
@@ -225,6 +234,28 @@ class FakeHost:
             witness.started(1)
         self.story.append(("perform", job.info.package))
         return self.endings.get(job.info.package, Ending("SUCCESS"))
+
+    def ended(self, folder: Path, minutes: int) -> Ending | None:
+        return self.known
+
+    def post(self, post: Post) -> int | None:
+        self.story.append(("post", post.package, post.command))
+        return self.post_code
+
+
+@dataclass
+class FakePeople:
+    """Somebody who answers as told; nobody else."""
+
+    story: list[object]
+    answers: list[Answer] = field(default_factory=list)
+
+    def ask(self, notice: Notice, *, name: str, delays: int) -> Answer:
+        self.story.append(("ask", notice.text, delays))
+        return self.answers.pop(0) if self.answers else Answer.PROCEED
+
+    def confirm_done(self, text: str, *, name: str) -> None:
+        self.story.append(("confirm", text))
 
 
 class QuietLog(Log):
@@ -246,12 +277,14 @@ class Lab:
     story: list[object] = field(default_factory=list)
     files: Files = field(default_factory=Files)
     host: Host | None = None
+    sections: list[tuple[str, dict[str, str]]] = field(default_factory=lambda: [("HARDWARE", {"NAME": "pc1"})])
 
     def __post_init__(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.clock = FakeClock(self.story)
         self.server = FakeServer(self.story)
         self.fake_host = FakeHost(self.story)
+        self.people = FakePeople(self.story)
         self.log = QuietLog(self.clock)
 
     def start(self) -> World:
@@ -262,9 +295,10 @@ class Lab:
             spool=spool,
             memory=load(spool.folder),
             clock=self.clock,
-            host=self.host or self.fake_host,
+            make_host=lambda: self.host or self.fake_host,
+            make_people=lambda: self.people,
             log=self.log,
-            inventory=lambda: [("HARDWARE", {"NAME": "pc1"})],
+            inventory=lambda: list(self.sections),
             host_name="pc1",
             chance=lambda: 0.5,
             tag="HERE",

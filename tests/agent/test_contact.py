@@ -112,7 +112,7 @@ def test_a_package_id_that_is_none_touches_nothing(lab: Lab) -> None:
     lab.server.contact = lambda xml: messages.encode_reply(reply)  # type: ignore[method-assign]
     assert make_contact(lab.start())
     assert lab.leftovers() == []
-    assert sorted(path.name for path in (lab.folder / "spool").iterdir()) == ["results", "state.json"]
+    assert sorted(path.name for path in (lab.folder / "spool").iterdir()) == ["ballast", "results", "state.json"]
 
 
 def test_one_package_announced_twice_is_one(lab: Lab) -> None:
@@ -165,3 +165,88 @@ def test_the_genuine_servers_announcements_are_understood() -> None:
         assert len(reply.packs) == 10
         assert all(len(pack.package) == 10 for pack in reply.packs)
     assert found
+
+
+# What is sent of the inventory
+
+
+DRIVE, USB, SOFTWARE = ("DRIVES", {"TYPE": "/"}), ("USBDEVICES", {"CAPTION": "x"}), ("SOFTWARES", {"NAME": "bash"})
+
+
+def names(lab: Lab) -> list[str]:
+    """The sections of the inventory that was sent last."""
+    return [name for name, _ in lab.server.inventories[-1].sections]
+
+
+@pytest.fixture
+def inventoried(lab: Lab) -> Lab:
+    """Our server has a whole inventory of this computer."""
+    lab.sections += [DRIVE, USB, SOFTWARE]
+    lab.server.inventory_wanted = True
+    assert make_contact(lab.start())
+    assert names(lab) == ["HARDWARE", "DRIVES", "USBDEVICES", "SOFTWARES"]
+    return lab
+
+
+def test_only_what_changed_is_sent_to_our_server_with_its_bits(inventoried: Lab) -> None:
+    lab = inventoried
+    assert make_contact(lab.start())
+    assert names(lab) == ["HARDWARE"]
+    assert lab.server.inventories[-1].checksum == 0
+    lab.sections[3] = ("SOFTWARES", {"NAME": "zsh"})
+    assert make_contact(lab.start())
+    assert names(lab) == ["HARDWARE", "SOFTWARES"]
+    assert lab.server.inventories[-1].checksum == 65536
+
+
+def test_a_section_of_which_nothing_is_left_is_sent_empty(inventoried: Lab) -> None:
+    lab = inventoried
+    lab.sections.remove(USB)
+    assert make_contact(lab.start())
+    assert lab.server.inventories[-1].rows("USBDEVICES") == [{}]
+    assert lab.server.inventories[-1].checksum == 2097152
+    assert make_contact(lab.start())
+    assert names(lab) == ["HARDWARE"]
+
+
+@pytest.mark.parametrize(
+    "why", ["genuine", "forced", "another server", "another device id", "a week", "clock set back"]
+)
+def test_everything_is_sent_where_the_server_might_not_have_it(inventoried: Lab, why: str) -> None:
+    lab = inventoried
+    world = lab.start()
+    if why == "genuine":
+        lab.server.is_genuine = True
+    elif why == "another server":
+        lab.server.server = "http://other.example.org/ocsinventory"
+    elif why == "another device id":
+        world.host_name = "renamed"
+    elif why == "a week":
+        lab.clock.time += 8 * 24 * 3600
+    elif why == "clock set back":
+        lab.clock.time -= 24 * 3600
+    assert make_contact(world, force_inventory=why == "forced")
+    assert len(names(lab)) == 4
+    all_bits = lab.server.inventories[-1].checksum == lab.server.inventories[0].checksum
+    assert all_bits is (why != "genuine")  # a genuine server keeps what the bits do not name
+
+
+def test_an_inventory_that_was_not_accepted_is_sent_again(inventoried: Lab) -> None:
+    lab = inventoried
+    world = lab.start()
+    lab.sections[1] = ("DRIVES", {"TYPE": "/home"})
+    real = lab.server.contact
+    lab.server.contact = lambda xml: b"<no/>" if b"INVENTORY" in xml else real(xml)  # type: ignore[method-assign]
+    assert not make_contact(world)
+    lab.server.contact = real  # type: ignore[method-assign]
+    assert make_contact(lab.start())
+    assert names(lab) == ["HARDWARE", "DRIVES"]
+
+
+def test_the_rest_is_loaded_after_the_prolog_and_before_anything_of_a_package(lab: Lab) -> None:
+    one = package()
+    lab.server.add(one)
+    world = lab.start()
+    world.load = lambda: lab.story.append("load")
+    assert make_contact(world)
+    assert lab.story == ["prolog", "load", ("info", one.id)]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from appliance.agent.contact import make_contact
-from appliance.agent.driver import DAY, deploy_until, left, run_forever, run_once, run_period
-from appliance.agent.perform import Ending, Job, Witness
+from appliance.agent.age import DAY
+from appliance.agent.contact import make_contact, soonest
+from appliance.agent.driver import run_forever, run_once
+from appliance.agent.jobs import Ending, Job, Witness
+from appliance.agent.periods import deploy, left, run_period
 from appliance.domain.tempo import Tempo
-from tests.agent.kit import FAST, Lab, package
+from tests.agent.kit import FAST, START, Lab, package
 
 MANUAL = Tempo(cycle_latency=60, frag_latency=10, period_latency=5)
 
@@ -93,7 +95,7 @@ def test_a_priority_beyond_the_period_never_moves_and_once_leaves_it_to_the_next
     lab.server.tempo = Tempo(period_length=5, cycle_latency=0, frag_latency=0)
     world = lab.start()
     assert run_once(world)
-    assert [parcel.package for parcel in world.spool.parcels()] == [far.id]
+    assert [name for name, one in world.spool.holdings.items() if one.is_under_way] == [far.id]
 
 
 def test_download_off_stops_everything_and_drops_nothing(lab: Lab) -> None:
@@ -125,12 +127,37 @@ def test_a_package_that_is_too_old_is_given_up_with_err_timeout(lab: Lab) -> Non
 def test_the_timeout_counts_from_the_first_announcement_and_over_restarts(lab: Lab) -> None:
     one = package(data=b"xy")
     lab.take_in(one)
-    lab.clock.time += 29 * DAY
-    world = lab.start()
-    assert make_contact(world)
-    assert left(world)
-    lab.clock.time += DAY + 1
+    for _ in range(29):
+        lab.clock.time += DAY
+        world = lab.start()
+        assert make_contact(world)
+        assert left(world)
+    lab.clock.time += DAY + 100
     assert not left(world)
+
+
+@pytest.mark.parametrize("jump", [40 * DAY, -40 * DAY, -START, 2**31 - START])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_jumps_gives_nothing_up_and_the_agent_goes_on(lab: Lab, jump: int, restarts: bool) -> None:
+    one = package(data=b"xy", fragment_size=1)
+    world = lab.take_in(one)
+    lab.clock.wrong += jump
+    world = lab.start() if restarts else world
+    assert left(world)
+    assert soonest(world) <= lab.clock.now() + 24 * 3600
+    assert make_contact(world)
+    lab.clock.wrong = 0
+    assert left(world)
+    assert run_once(world)
+    assert lab.results() == {one.id: "SUCCESS"}
+
+
+def test_a_computer_that_was_off_for_weeks_gets_its_chance(lab: Lab) -> None:
+    one = package(data=b"xy")
+    lab.take_in(one)
+    lab.clock.time += 40 * DAY
+    assert run_once(lab.start())
+    assert lab.results() == {one.id: "SUCCESS"}
 
 
 def test_an_error_is_told_and_is_no_history(lab: Lab) -> None:
@@ -246,6 +273,7 @@ def test_latencies_of_zero_are_no_loop_without_rest(lab: Lab) -> None:
     one = package(data=b"x")
     world = lab.take_in(one)
     lab.server.broken.add((one.id, 1))
-    deploy_until(world, lab.clock.now() + 25)
+    world.memory.next_contact = lab.clock.now() + 25
+    deploy(world)
     assert [entry for entry in lab.story if entry == rest(10)] == [rest(10)] * 3
     assert lab.story.count(("fetch", one.id, 1)) == 30

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.agent import folders, process
+from appliance.agent import folders, keeper
 from appliance.agent.driver import run_once
 from appliance.agent.files import Files
+from appliance.agent.notice import Answer
 from appliance.agent.perform import LocalHost
-from appliance.domain.package import Action
-from tests.agent.kit import Built, Lab, package, tar_of, zip_of
+from appliance.domain.package import Action, Notice
+from tests.agent.kit import Built, FakePeople, Lab, package, tar_of, zip_of
 
 
 class Killed(BaseException):
@@ -95,7 +97,15 @@ def everything_is_mortal(monkeypatch: pytest.MonkeyPatch) -> list[Fate]:
 
     mortal(folders.Below, "create")
     mortal(folders.Below, "replace")
-    mortal(process, "_start")
+    real_fork = keeper._fork
+
+    def fork() -> int:
+        child = real_fork()
+        if child:  # the copy that watches over the command lives on when the agent is killed
+            fates[-1].strike("fork")
+        return child
+
+    monkeypatch.setattr(keeper, "_fork", fork)
     return fates
 
 
@@ -106,6 +116,70 @@ def lab_with(folder: Path, built: Built, fate: Fate) -> Lab:
     lab.server.add(built)
     lab.host = LocalHost(install_path=folder, server="http://ocs.example.org", outer=os.environ, files=lab.files)
     return lab
+
+
+class MortalPeople(FakePeople):
+    """Somebody who agrees to everything; each answer may be the last thing that the agent hears."""
+
+    def __init__(self, story: list[object], fate: Fate) -> None:
+        super().__init__(story)
+        self.fate = fate
+
+    def ask(self, notice: Notice, *, name: str, delays: int) -> Answer:
+        self.fate.strike("ask")
+        return Answer.PROCEED
+
+    def confirm_done(self, text: str, *, name: str) -> None:
+        self.fate.strike("confirm")
+
+
+def with_everything(tmp: Path) -> Built:
+    """A package with a warning, a question at its end, a schedule, force and POSTCMD."""
+    built = package(
+        argument=f"echo ran >> {shlex.quote(str(tmp / 'count'))}",
+        data=zip_of({"file": b"x" * 500}),
+        notice=Notice("Beware", 10),
+        done_text="Done",
+    )
+    command = f"echo post >> {shlex.quote(str(tmp / 'post'))}"
+    built.pack = replace(built.pack, schedule="2020/01/01 10:00", post_command=command, force=True)
+    return built
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["after", "within"])
+def test_killed_after_any_effect_of_a_package_with_everything_post_command_runs_at_most_once(
+    tmp_path: Path, everything_is_mortal: list[Fate], torn: bool
+) -> None:
+    posts = []
+    for at in range(1, 1000):
+        tmp = tmp_path / str(at)
+        tmp.mkdir()
+        built = with_everything(tmp)
+        fate = Fate(at, torn=torn)
+        everything_is_mortal.append(fate)
+        lab = lab_with(tmp / "agent", built, fate)
+        lab.people = MortalPeople(lab.story, fate)
+        try:
+            run_once(lab.start())
+            killed = False
+        except Killed:
+            killed = True
+        fate.at = 0
+        if killed:
+            run_once(lab.start())
+            run_once(lab.start())
+        where = f"killed at {at}: {fate.names[at - 1 : at]}, {lab.log.lines}"
+        ran = (tmp / "count").read_text().count("ran") if (tmp / "count").exists() else 0
+        post = (tmp / "post").read_text().count("post") if (tmp / "post").exists() else 0
+        codes = {code for _, code in lab.server.codes}
+        assert (ran, lab.leftovers()) == (1, []) or codes == {"ERR_DONE_FAILED"}, where
+        assert ran <= 1, where
+        armed = any("POST_ARMED" in name for name in fate.names[:at]) and not fate.next_is_torn()
+        assert post == 1 or (killed and (codes == {"ERR_DONE_FAILED"} or armed)), where
+        posts.append(post)
+        if not killed:
+            break
+    assert sum(post == 0 for post in posts) <= 5  # only where POSTCMD, or the command itself, may have run
 
 
 def cases(tmp: Path) -> dict[Action, Built]:
@@ -164,4 +238,5 @@ def test_killed_after_any_effect_it_comes_to_the_same_end(
         if not killed:
             break
     assert len(counts) > 12  # it did strike at many places
-    assert sum(codes == {"ERR_DONE_FAILED"} for codes in counts) <= 4  # only while the command may have run
+    # only between "it is about to start" and the start: then nobody watches over the command
+    assert sum(codes == {"ERR_DONE_FAILED"} for codes in counts) <= (0 if action is Action.STORE else 1)

@@ -15,7 +15,8 @@ from appliance.agent import process
 from appliance.agent.expand import target_folder
 from appliance.agent.failure import Failure
 from appliance.agent.files import Files
-from appliance.agent.perform import Ending, Job, LocalHost
+from appliance.agent.jobs import Ending, Job
+from appliance.agent.perform import LocalHost
 from appliance.agent.process import KEPT_OUTPUT, Run, run
 from appliance.domain.package import Action
 from tests.agent.kit import package, tar_of, zip_of

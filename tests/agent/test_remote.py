@@ -402,6 +402,7 @@ class Both:
     """The fake server's contacts, the real Remote's downloads."""
 
     def __init__(self, lab: Lab, real: HttpRemote) -> None:
+        self.server, self.is_genuine = lab.server.server, lab.server.is_genuine
         self.contact = lab.server.contact
         self.refresh = real.refresh
         self.info, self.manifest, self.fragment = real.info, real.manifest, real.fragment
@@ -456,3 +457,16 @@ def test_a_server_that_had_manifests_and_has_none_for_a_package_is_not_believed(
     again.remote = Both(lab, remote(plain, authority.bundle))
     assert run_once(again)
     assert lab.results() == {second.id: "SUCCESS", first.id: "SUCCESS", third.id: "ERR_DOWNLOAD_INFO"}
+
+
+@pytest.mark.parametrize(("header", "genuine"), [("ocs.pyz", False), ("Apache/2.4.62 (Debian)", True), ("", True)])
+def test_a_genuine_server_is_known_by_the_header_that_ours_sends(plain: Site, header: str, genuine: bool) -> None:
+    def answers(request: Handler) -> None:
+        request.server_version = header
+        request.reply(200, b"")
+
+    plain.answers["/ocsinventory"] = answers
+    asked = remote(plain, None)
+    assert asked.is_genuine  # nobody knows yet
+    asked.contact(b"<x/>")
+    assert asked.is_genuine is genuine

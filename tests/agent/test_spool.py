@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.agent import journal, memory, record
+from appliance.agent import journal, memory, record, results
 from appliance.agent.driver import run_once
 from appliance.agent.files import Files, remove_tree
 from appliance.agent.identity import device_id, new_device_id
+from appliance.agent.jobs import Ending
 from appliance.agent.memory import Memory
-from appliance.agent.perform import Ending
 from appliance.agent.record import Phase
-from appliance.agent.spool import MOST_RESULTS, results
 from appliance.domain.messages import is_device_id
 from appliance.domain.package import PackageId
 from appliance.domain.tempo import Tempo
@@ -209,16 +208,16 @@ def test_an_md5_that_no_fragments_can_have_is_err_bad_digest_though_the_manifest
 
 def test_results_are_kept_for_status_with_their_output_and_old_ones_go(lab: Lab) -> None:
     world = lab.start()
-    for number in range(MOST_RESULTS + 3):
+    for number in range(results.MOST + 3):
         one = package(number)
         world.spool.announce(one.pack)
         (world.spool.folder / one.id / "output").write_bytes(b"\xffout")
         world.spool.conclude(one.id, "SUCCESS")
         world.spool.acknowledge(one.id)
-    kept = results(world.spool.folder)
-    assert len(kept) == MOST_RESULTS
+    kept = results.read(world.spool.folder)
+    assert len(kept) == results.MOST
     assert kept[0]["output"] == "\\xffout"
-    assert len(lab.start().spool.history()) == MOST_RESULTS + 3
+    assert len(lab.start().spool.history()) == results.MOST + 3
 
 
 def test_folders_without_a_journal_are_swept_and_strangers_are_left_alone(lab: Lab) -> None:

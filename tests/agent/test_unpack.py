@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,13 +67,37 @@ def test_modes_are_masked_and_the_folder_is_private(tmp_path: Path) -> None:
     assert modes == [0o700, 0o755, 0o644]
 
 
-def test_it_stops_at_the_limits_while_it_writes(tmp_path: Path) -> None:
-    archive = zip_of({f"{n}": b"x" * 1000 for n in range(10)})
-    with pytest.raises(Failure, match="larger than 4500 bytes"):
-        unpack(io.BytesIO(archive), tmp_path / "work", ArchiveLimits(total=4500))
-    assert len(list((tmp_path / "work").iterdir())) == 4
-    with pytest.raises(Failure, match="more than 5 members"):
-        unpack(io.BytesIO(archive), tmp_path / "more", ArchiveLimits(members=5))
+def test_a_tar_stops_at_the_limits_while_it_is_written_and_a_zip_before(tmp_path: Path) -> None:
+    files = {f"{n}": b"x" * 1000 for n in range(10)}
+    for name, archive, written in (("tar", tar_of(files), 4), ("zip", zip_of(files), 0)):
+        with pytest.raises(Failure, match="larger than 4500 bytes"):
+            unpack(io.BytesIO(archive), tmp_path / name, ArchiveLimits(total=4500))
+        assert len(list((tmp_path / name).glob("*"))) == written
+        with pytest.raises(Failure, match="more than 5 members"):
+            unpack(io.BytesIO(archive), tmp_path / f"{name}-more", ArchiveLimits(members=5))
+
+
+@pytest.mark.parametrize("make", [zip_of, tar_of])
+def test_too_full_a_disk_is_err_out_of_space_with_the_numbers_before_anything_is_written(
+    tmp_path: Path, make: Callable[[dict[str, bytes]], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = make({"a": b"", "b": bytes(5_000_000)})
+    free = 4_000_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
+    with pytest.raises(Failure, match=r"4\.8 MiB are needed for what it unpacks to.*3\.8 MiB are") as caught:
+        unpack(io.BytesIO(archive), tmp_path / "work", ArchiveLimits())
+    assert caught.value.code == "ERR_OUT_OF_SPACE"
+    assert not (tmp_path / "work").exists()
+    free = 8_000_000
+    unpack(io.BytesIO(archive), tmp_path / "work", ArchiveLimits())
+
+
+def test_a_member_is_held_against_the_disk_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tar_of({"a": bytes(2_000_000), "b": bytes(5_000_000)})
+    archive = archive[:-4] + b"\0\0\0\0"  # as of an archive larger than 4 GiB
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 4_000_000}))
+    with pytest.raises(Failure, match=r"ERR_OUT_OF_SPACE: 4\.8 MiB are needed for its 'b'"):
+        unpack(io.BytesIO(archive), tmp_path / "work", ArchiveLimits())
 
 
 def test_a_folder_that_is_there_already_is_not_unpacked_into(tmp_path: Path) -> None:

@@ -124,11 +124,12 @@ def test_any_text_gives_an_outcome_safe_to_log(code: str) -> None:
     assert len(found.received) <= status.LONGEST_CODE
 
 
-@given(st.integers(-(2**31), 2**32))
-def test_an_exit_code_is_a_success_only_when_it_is_zero(code: int) -> None:
-    assert (outcome(f"EXIT_CODE_{code}").event is SUCCEEDED) == (code == 0)
-    assert (outcome(f"ERR_EXIT_CODE_{code}").event is SUCCEEDED) == (code == 0)
-    assert code < 0 or (outcome(f"SUCCESS_{code}").event is SUCCEEDED) == (code == 0)
+@given(st.one_of(st.integers(-(2**31), 2**32), st.sampled_from([0, 1641, 3010, 3011])))
+def test_an_exit_code_is_a_success_when_it_is_zero_or_asks_for_a_restart(code: int) -> None:
+    good = code in (0, 1641, 3010, 3011)
+    assert (outcome(f"EXIT_CODE_{code}").event is SUCCEEDED) == good
+    assert (outcome(f"ERR_EXIT_CODE_{code}").event is SUCCEEDED) == good
+    assert code < 0 or (outcome(f"SUCCESS_{code}").event is SUCCEEDED) == good
 
 
 @pytest.mark.parametrize(
@@ -146,3 +147,49 @@ def test_an_exit_code_is_a_success_only_when_it_is_zero(code: int) -> None:
 )
 def test_a_bare_success_never_replaces_a_better_known_one(old: str, new: str, better: bool) -> None:
     assert replaces(old, new) is better
+
+
+def test_one_table_has_every_outcome_of_the_manual_and_who_makes_it() -> None:
+    ours = {code for code, row in status.OUTCOMES.items() if status.Side.OWN in row.sides}
+    assert ours == {
+        *["SUCCESS", "ERR_EXIT_CODE_n", "ERR_ALREADY_SETUP", "ERR_BAD_ID", "ERR_BAD_DIGEST", "ERR_DOWNLOAD_INFO"],
+        *["ERR_DOWNLOAD_PACK", "ERR_BUILD", "ERR_UNZIP", "ERR_OUT_OF_SPACE", "ERR_BAD_PARAM", "ERR_EXECUTE_PACK"],
+        *["ERR_EXECUTE", "ERR_EXECUTE_TIMEOUT", "ERR_CLEAN", "ERR_DONE_FAILED", "ERR_TIMEOUT", "ERR_ABORTED"],
+    }
+    assert list(status.MEANING) == list(status.OUTCOMES)
+    assert all(row.sides for row in status.OUTCOMES.values())
+
+
+@pytest.mark.parametrize(
+    ("known", "exit_code", "told"),
+    [
+        ("SUCCESS", None, "SUCCESS"),
+        ("SUCCESS", 0, "SUCCESS"),
+        ("SUCCESS", 3010, "SUCCESS_REBOOT_REQUIRED"),
+        ("SUCCESS", 1641, "SUCCESS_REBOOT_INITIATED"),
+        ("SUCCESS", 3011, "SUCCESS_RESTART_REQUIRED"),
+        ("ERR_EXIT_CODE_3", 3, "EXIT_CODE_3"),
+        ("ERR_EXIT_CODE_-9", -9, "EXIT_CODE_-9"),
+        ("ERR_ALREADY_SETUP", None, "SUCCESS_ALREADY_SETUP"),
+        ("ERR_EXECUTE_PACK", None, "ERR_BAD_PARAM"),
+        ("ERR_CLEAN", 0, "ERR_CLEAN"),
+        ("ERR_ABORTED", None, "ERR_ABORTED"),
+    ],
+)
+def test_a_genuine_server_is_told_in_its_own_words_and_ours_in_the_manuals(
+    known: str, exit_code: int | None, told: str
+) -> None:
+    assert status.spelled(known, exit_code, genuine=True) == told
+    assert status.spelled(known, exit_code, genuine=False) == known
+    # whichever is told, our server understands the same; only "no command" is one with "a value" there
+    assert outcome(told).status in (known, "ERR_BAD_PARAM")
+
+
+@pytest.mark.parametrize("code", [0, 1641, 3010, 3011])
+def test_exit_codes_that_mean_success_or_reboot_are_a_success(code: int) -> None:
+    assert status.of_exit_code(code) == "SUCCESS"
+
+
+@pytest.mark.parametrize("code", [1, 3, 255, 1603, -9, 3012])
+def test_any_other_exit_code_is_an_error_that_names_it(code: int) -> None:
+    assert status.of_exit_code(code) == f"ERR_EXIT_CODE_{code}"

@@ -88,7 +88,7 @@ class Computer:
 
     def left(self) -> list[str]:
         """What of packages is left in the spool: their folders and all that is not remembered on purpose."""
-        kept = {"results", "history", "state.json"}
+        kept = {"results", "history", "state.json", "ballast"}
         return sorted(str(path.relative_to(self.spool)) for path in self.spool.iterdir() if path.name not in kept)
 
     def result(self, package: str) -> dict[str, Any]:

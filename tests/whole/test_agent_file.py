@@ -90,7 +90,7 @@ def test_it_runs_on_every_python_without_unpacking_and_with_the_librarys_modules
     code, out, err = finish(launch(command, cwd=tmp_path, HOME=str(tmp_path), TMPDIR=str(tmp_path)))
     imported = {line.split("|")[-1].strip() for line in err.splitlines() if line.startswith("import time:")}
     assert (code, out.startswith("ocs.pyz ")) == (0, True), err[-2000:]
-    assert {"appliance.agent.main", "appliance.wire.contact", "appliance.domain.cycle"} <= imported
+    assert {"appliance.agent.main", "appliance.wire.contact", "appliance.domain.package"} <= imported
     assert not {name for name in imported if name.split(".")[0] in ("aiohttp", "cryptography", "site", "_bootstrap")}
     assert os.listdir(tmp_path) == []
 
