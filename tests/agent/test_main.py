@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -293,3 +294,47 @@ def test_the_log_goes_to_its_file_without_any_secret(agent: Agent, toy: Toy, tmp
     assert "The contact is done" in text
     assert "hunter2" not in text
     assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+def test_install_and_uninstall_say_what_they_would_do(agent: Agent, toy: Toy) -> None:
+    code, out, err = agent.run("install", "--dry-run", "--server", toy.url, "--basedir", str(agent.folder))
+    assert (code, err) == (0, ""), err
+    assert f"server = {toy.url}" in out
+    code, out, err = agent.run("uninstall", "--dry-run", "--basedir", str(agent.folder))
+    assert (code, err, "remove" in out) == (0, "", True)
+    assert agent.run("install", "--dry-run", "--basedir", str(agent.folder))[0] == 1  # no server is named
+    assert not agent.folder.exists()
+
+
+def test_a_daemon_becomes_the_file_that_a_package_brought_and_confirms_it(
+    archive: Path, tmp_path: Path, toy: Toy
+) -> None:
+    own, folder = tmp_path / "ocs.pyz", tmp_path / "agent"
+    own.write_bytes(archive.read_bytes())
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(tmp_path / "new.pyz", "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            source = old.read(name)
+            if name == "appliance/__init__.py":
+                source = source.replace(__version__.encode(), b"9.9.9")
+            new.writestr(name, source)
+    data = tar_of({"ocs.pyz": (tmp_path / "new.pyz").read_bytes()})
+    toy.add(package(action=Action.STORE, argument="INSTALL_PATH/update", data=data, fragment_size=50_000))
+    agent = Agent(sys.executable, own, folder, toy)
+    words = [word for word in agent.once if word != "--once"]
+    process = agent.start(*words, "--logfile", str(tmp_path / "log"))
+    try:
+        until = time.monotonic() + 60
+        while toy.story.count("prolog") < 2 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)  # a real process works on real time
+        while (tmp_path / "ocs.pyz.trial").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+    text = (tmp_path / "log").read_text()
+    assert [code for _, code in toy.fake.codes] == ["SUCCESS"], text
+    assert "Version 9.9.9 is in place and on trial" in text
+    assert own.read_bytes() == (tmp_path / "new.pyz").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent", "log", "new.pyz", "ocs.pyz"]
+    code, out, _ = agent.run("--version")
+    assert (code, out) == (0, "ocs.pyz 9.9.9\n")
