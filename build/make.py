@@ -20,6 +20,9 @@ import peers
 import workshop
 from workshop import ROOT, Stop, step, tell
 
+# One file's tests stay together: modules share a running server
+ALL_CORES = ("--numprocesses=auto", "--dist=loadfile")
+
 
 def demo(extra: Sequence[str]) -> int:
     """Build dist/ocs.pyz and let it show what it does."""
@@ -37,7 +40,7 @@ def test(extra: Sequence[str]) -> int:
 
 def check(extra: Sequence[str]) -> int:
     """The quick part of `test`: format, lint, types, and the tests that need no built file."""
-    return verdict(inspect(), pytest(["--ignore=tests/whole", *extra]))
+    return verdict(inspect(), pytest(["--ignore=tests/whole", *ALL_CORES, *extra]))
 
 
 def fix(_: Sequence[str]) -> int:

@@ -61,6 +61,7 @@ def test_one_can_bind_to_each_ipv4_address(here: list[tuple[str, dict[str, str]]
         if "." in row.get("IPADDRESS", ""):
             with socket.socket() as listener:
                 listener.bind((row["IPADDRESS"], 0))  # refused for an address that is not ours
+                assert listener.getsockname()[0] == row["IPADDRESS"]
 
 
 @pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg here")

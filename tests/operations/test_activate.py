@@ -94,7 +94,8 @@ def test_fragments_over_https_are_proposed_and_looked_at_there(site: Site) -> No
 
 
 def test_a_package_without_a_file_needs_its_info_only(site: Site) -> None:
-    must("package", "activate", site.bare, "--fragment-url", "127.0.0.1:1/nowhere", data=site.data)
+    said = must("package", "activate", site.bare, "--fragment-url", "127.0.0.1:1/nowhere", data=site.data)
+    assert said.strip().isdigit()
 
 
 def test_several_activations_and_the_same_one_again(site: Site) -> None:

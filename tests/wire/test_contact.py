@@ -290,7 +290,8 @@ def test_a_prolog_reply_of_ours_reads_back(reply: PrologReply) -> None:
 @given(st.text())
 def test_a_pack_can_always_be_written(text: str) -> None:
     pack = Pack(PackageId("1795206923"), text, text, text, text)
-    contact.decode_prolog_reply(contact.encode_reply(PrologReply(True, tempo=Tempo(), packs=(pack,))))
+    reply = contact.decode_prolog_reply(contact.encode_reply(PrologReply(True, tempo=Tempo(), packs=(pack,))))
+    assert [one.package for one in reply.packs] == ["1795206923"]
 
 
 def test_a_reply_without_tempo_says_nothing_about_deployment() -> None:
