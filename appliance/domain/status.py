@@ -57,8 +57,6 @@ MOVES = {
     (Stage.ALREADY, Event.WAS_THERE): Stage.ALREADY,
 }
 
-EVENT_STAGE = {Event.SUCCEEDED: Stage.SUCCESS, Event.FAILED: Stage.ERROR, Event.WAS_THERE: Stage.ALREADY}
-
 
 class Side(str, Enum):
     """Who makes a code."""

@@ -38,12 +38,6 @@ class Proposal:
     fragment_location: str
 
 
-async def propose_locations(desk: Desk, package_id: str) -> Proposal:
-    """Both locations for a package, from the names and ports that the server last ran with."""
-    async with desk.store.reading() as tx:
-        return await _proposal(tx, (await find_package(tx, package_id)).order.protocol)
-
-
 async def activate(
     desk: Desk,
     package_id: str,
