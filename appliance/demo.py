@@ -89,7 +89,11 @@ def _server(folder: Path, clock: Clock) -> Iterator[list[str]]:
             urls = [line.split()[1] for line in (server.stdout.readline() for _ in range(3)) if line]
             if len(urls) < 3:
                 server.wait(START_SECONDS)
-                raise Refusal(Kind.UNREACHABLE, f"the server did not start:\n{log.read_text(errors='replace')}")
+                raise Refusal(
+                    Kind.UNREACHABLE,
+                    "the server did not start:\n{read_text}",
+                    read_text=log.read_text(errors="replace"),
+                )
             yield urls
         finally:
             server.send_signal(signal.SIGTERM)
@@ -177,7 +181,9 @@ def _contact(folder: Path, url: str) -> None:
     for line in done.stderr.splitlines():
         print(f"  agent: {line}")
     if done.returncode:
-        raise Refusal(Kind.UNREACHABLE, f"the agent ended with {done.returncode}; its lines above say why.")
+        raise Refusal(
+            Kind.UNREACHABLE, "the agent ended with {returncode}; its lines above say why.", returncode=done.returncode
+        )
 
 
 def _row(folder: Path, sample: Sample, package: str) -> tuple[str, str, str, str, str, str, str]:
@@ -194,7 +200,7 @@ def _ask(folder: Path, *words: str) -> str:
     command = [*program(), *words, "--data", str(folder / "data")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=AGENT_SECONDS, check=False)
     if done.returncode:
-        raise Refusal(Kind.CONFLICT, f"'{' '.join(words[:2])}' failed: {done.stderr.strip()}")
+        raise Refusal(Kind.CONFLICT, "'{words}' failed: {strip}", words=" ".join(words[:2]), strip=done.stderr.strip())
     return done.stdout
 
 

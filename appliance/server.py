@@ -129,7 +129,11 @@ async def _listen(
         number = getattr(error, "errno", None) or 0
         met = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or error
         raise Refusal(
-            Kind.CONFLICT, f"cannot listen on {host} port {port}: {met}; choose another address or port."
+            Kind.CONFLICT,
+            "cannot listen on {host} port {port}: {met}; choose another address or port.",
+            host=host,
+            port=port,
+            met=met,
         ) from error
     return int(listener.addresses[0][1])
 

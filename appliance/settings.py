@@ -25,14 +25,14 @@ class Setting:
 
 def _whole(name: str, low: int, high: int, text: str) -> int:
     if not re.match(r"^-?\d{1,12}$", text.strip()) or not low <= int(text) <= high:
-        raise invalid(name, f"{text[:40]!r} is not a number from {low} to {high}.")
+        raise invalid(name, "{text!r} is not a number from {low} to {high}.", text=text[:40], low=low, high=high)
     return int(text)
 
 
 def _bytes(name: str, low: int, high: int, text: str) -> int:
     size = parse_size(text, name)
     if not low <= size <= high:
-        raise invalid(name, f"{text[:40]!r} is not a size from {low} to {high} bytes.")
+        raise invalid(name, "{text!r} is not a size from {low} to {high} bytes.", text=text[:40], low=low, high=high)
     return size
 
 
@@ -40,7 +40,7 @@ def _pattern(name: str, text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise invalid(name, f"{text[:40]!r} is no regular expression: {error}.") from None
+        raise invalid(name, "{text!r} is no regular expression: {error}.", text=text[:40], error=error) from None
     if len(text) > 255:
         raise invalid(name, "the pattern is longer than 255 characters.")
     return text
@@ -122,7 +122,12 @@ def known(name: str) -> Setting:
     """The setting of that name, upper or lower case. Raises Refusal(MISSING) naming the neighbours."""
     setting = BY_NAME.get(name.upper())
     if setting is None:
-        raise Refusal(Kind.MISSING, f"{name[:60]!r} is no setting; the settings are {', '.join(BY_NAME)}.")
+        raise Refusal(
+            Kind.MISSING,
+            "{name!r} is no setting; the settings are {by_name}.",
+            name=name[:60],
+            by_name=", ".join(BY_NAME),
+        )
     return setting
 
 

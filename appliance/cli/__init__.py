@@ -80,7 +80,8 @@ def data_folder(arguments: argparse.Namespace, *, must_exist: bool = False) -> P
     if must_exist and not (folder / "ocs.sqlite").is_file():
         raise Refusal(
             Kind.MISSING,
-            f"there is no data in {folder}; name the server's data directory with --data, or start 'ocs.pyz serve'.",
+            "there is no data in {folder}; name the server's data directory with --data, or start 'ocs.pyz serve'.",
+            folder=folder,
         )
     return folder
 

@@ -184,7 +184,7 @@ async def _edit(desk: Desk, arguments: argparse.Namespace) -> None:
     argument = _argument(arguments, action)
     if argument is None and Action.STORE in {action, before.action} and action is not before.action:
         field = "path" if action is Action.STORE else "command"
-        raise invalid(field, f"to become {action.value.title()} it takes --{field} too.")
+        raise invalid(field, "to become {action} it takes --{field} too.", action=action.value.title(), field=field)
     changes: dict[str, Any] = {
         "name": arguments.name,
         "system": System(arguments.system.upper()) if arguments.system else None,
@@ -264,7 +264,7 @@ def _argument(arguments: argparse.Namespace, action: Action) -> str | None:
     wrong = arguments.command if action is Action.STORE else arguments.path
     if wrong is not None:
         right = "--path" if action is Action.STORE else "--command"
-        raise invalid(right.lstrip("-"), f"the action {action.value.title()} takes {right}.")
+        raise invalid(right.lstrip("-"), "the action {action} takes {right}.", action=action.value.title(), right=right)
     value: str | None = arguments.path if action is Action.STORE else arguments.command
     return value
 

@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     for name in arguments.server_name:
         if not _is_name(name):
-            raise invalid("server-name", f"{name[:80]!r} is neither a DNS name nor an address.")
+            raise invalid("server-name", "{name!r} is neither a DNS name nor an address.", name=name[:80])
     return server.serve(
         server.Listening(
             data=data_folder(arguments),

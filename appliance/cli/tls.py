@@ -38,5 +38,5 @@ def _export(arguments: argparse.Namespace) -> int:
     try:
         keep(arguments.file, pem.encode(), 0o644)
     except OSError as error:
-        raise invalid("file", f"{arguments.file} cannot be written: {error.strerror}.") from error
+        raise invalid("file", "{file} cannot be written: {met}.", file=arguments.file, met=error.strerror) from error
     return 0

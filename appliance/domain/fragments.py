@@ -18,7 +18,7 @@ def parse_size(text: str, field: str = "size") -> int:
     """Bytes from `4096`, `64K`, `1M`, `2G` (powers of 1024). Raises Refusal(INVALID) naming the field."""
     match = _SIZE.match(text)
     if not match:
-        raise invalid(field, f"{text[:40]!r} is not a size; write bytes, or a number with K, M or G.")
+        raise invalid(field, "{text!r} is not a size; write bytes, or a number with K, M or G.", text=text[:40])
     return int(match.group(1)) * UNITS[match.group(2).upper()]
 
 
@@ -47,8 +47,10 @@ def count(size: int, fragment_size: int) -> int:
     if fragments > MOST_FRAGMENTS:
         raise invalid(
             "fragment-size",
-            f"{fragments} fragments are more than {MOST_FRAGMENTS}; choose at least "
-            f"{-(-size // MOST_FRAGMENTS)} bytes.",
+            "{fragments} fragments are more than {most_fragments}; choose at least {value} bytes.",
+            fragments=fragments,
+            most_fragments=MOST_FRAGMENTS,
+            value=-(-size // MOST_FRAGMENTS),
         )
     return fragments
 

@@ -183,7 +183,9 @@ def checked(order: Order, *, file_format: str | None) -> Order:
         raise invalid("name", "a package needs a name.")
     _text("description", order.description, LONGEST_TEXT)
     if not 0 <= order.priority <= 10:
-        raise invalid("priority", f"{order.priority} is not a priority; choose 0 (first, alone) to 10 (last).")
+        raise invalid(
+            "priority", "{priority} is not a priority; choose 0 (first, alone) to 10 (last).", priority=order.priority
+        )
     _argument(order)
     _file(order, file_format)
     if order.notice:
@@ -196,7 +198,7 @@ def _argument(order: Order) -> None:
     field = "path" if order.action is Action.STORE else "command"
     if not order.argument.strip():
         what = "a folder on the computers" if order.action is Action.STORE else "the command to run"
-        raise invalid(field, f"the action {order.action.value.title()} needs {what}.")
+        raise invalid(field, "the action {value} needs {what}.", value=order.action.value.title(), what=what)
     longest = LONGEST_WINDOWS_COMMAND if order.system is System.WINDOWS else LONGEST_COMMAND
     _text(field, order.argument, longest)
     if order.action is not Action.LAUNCH:
@@ -205,20 +207,23 @@ def _argument(order: Order) -> None:
     if not program:
         raise invalid(field, "Launch needs the name of a program in the archive.")
     if "/" in program or "\\" in program:
-        raise invalid(field, f"{program[:80]!r} has a path; Launch takes the program's name at the archive's top.")
+        raise invalid(
+            field, "{program!r} has a path; Launch takes the program's name at the archive's top.", program=program[:80]
+        )
     if order.system is not System.WINDOWS and order.argument.startswith('"'):
         raise invalid(field, "OCS Unix agents take the quotes as part of the program's name; write it without.")
     if order.system is not System.WINDOWS and "-" in program:
         raise invalid(
             field,
-            f"{program[:80]!r} has a hyphen, where OCS Unix agents cut the name; rename the program in the archive.",
+            "{program!r} has a hyphen, where OCS Unix agents cut the name; rename the program in the archive.",
+            program=program[:80],
         )
 
 
 def _file(order: Order, file_format: str | None) -> None:
     if file_format is None:
         if order.action is not Action.EXECUTE:
-            raise invalid("file", f"the action {order.action.value.title()} needs a .zip or .tar.gz file.")
+            raise invalid("file", "the action {value} needs a .zip or .tar.gz file.", value=order.action.value.title())
         return
     if file_format not in ("zip", "tar.gz"):
         raise invalid("file", "only .zip and .tar.gz files can be deployed.")
@@ -231,11 +236,13 @@ def _notice(notice: Notice) -> None:
         raise invalid("warn-text", "to warn the user takes a text.")
     _text("warn-text", notice.text, LONGEST_TEXT)
     if not 0 <= notice.countdown <= 9999:
-        raise invalid("warn-countdown", f"{notice.countdown} is not a countdown; choose 0 to 9999 seconds.")
+        raise invalid(
+            "warn-countdown", "{countdown} is not a countdown; choose 0 to 9999 seconds.", countdown=notice.countdown
+        )
 
 
 def _text(field: str, text: str, longest: int) -> None:
     if len(text) > longest:
-        raise invalid(field, f"{len(text)} characters are more than {longest}.")
+        raise invalid(field, "{text} characters are more than {longest}.", text=len(text), longest=longest)
     if _CONTROL.search(text):
         raise invalid(field, "it has a control character, which no info file can carry; take it out.")

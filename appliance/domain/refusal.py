@@ -14,27 +14,44 @@ class Kind(Enum):
     TOO_LARGE = "too large"  # a limit was passed
     UNREACHABLE = "unreachable"  # another party did not answer as it must
     BUSY = "busy"  # somebody else holds it; try again
+    FORBIDDEN = "forbidden"  # this account may not do it
 
 
 class Refusal(Exception):
-    """One sentence for people: what was wrong and what to do. `field` names the input it speaks of."""
+    """One sentence for people: what was wrong and what to do. `field` names the input it speaks of.
 
-    def __init__(self, kind: Kind, sentence: str, field: str = "") -> None:
-        super().__init__(sentence)
+    The sentence has {named} places for `values`, so that the console can say it in another language; as text the
+    English sentence comes out, after the field's name where there is one.
+    """
+
+    def __init__(self, kind: Kind, sentence: str, field: str = "", /, **values: object) -> None:
         self.kind = kind
+        self.sentence = sentence
         self.field = field
+        self.values = values
+        super().__init__((f"{field}: " if field else "") + filled(sentence, values))
 
 
-def invalid(field: str, sentence: str) -> Refusal:
-    """A Refusal of one input field; the sentence starts with the field's name."""
-    return Refusal(Kind.INVALID, f"{field}: {sentence}", field)
+def filled(sentence: str, values: dict[str, object]) -> str:
+    """A sentence with its values in place; without values it is meant as it stands, braces and all."""
+    return sentence.format(**values) if values else sentence
 
 
-def missing(sentence: str) -> Refusal:
+def invalid(field: str, sentence: str, /, **values: object) -> Refusal:
+    """A Refusal of one input field."""
+    return Refusal(Kind.INVALID, sentence, field, **values)
+
+
+def missing(sentence: str, /, **values: object) -> Refusal:
     """A Refusal because the thing spoken of does not exist."""
-    return Refusal(Kind.MISSING, sentence)
+    return Refusal(Kind.MISSING, sentence, **values)
 
 
-def conflict(sentence: str) -> Refusal:
+def conflict(sentence: str, /, **values: object) -> Refusal:
     """A Refusal because the thing is not in a state that allows this."""
-    return Refusal(Kind.CONFLICT, sentence)
+    return Refusal(Kind.CONFLICT, sentence, **values)
+
+
+def forbidden(sentence: str, /, **values: object) -> Refusal:
+    """A Refusal because this account may not do it."""
+    return Refusal(Kind.FORBIDDEN, sentence, **values)

@@ -93,11 +93,16 @@ def parse(text: str) -> Criterion:
     """The criterion in `FIELD OP VALUE`: `OSNAME LIKE Windows`, `MEMORY > 4096`, `TAG ISNULL`. Raises Refusal."""
     match = _CRITERION.match(text)
     if not match:
-        raise invalid("search", f"{text[:80]!r} is not FIELD OP VALUE, such as 'OSNAME LIKE Windows'.")
+        raise invalid("search", "{text!r} is not FIELD OP VALUE, such as 'OSNAME LIKE Windows'.", text=text[:80])
     word = match.group(2).strip()
     operator = SYMBOLS.get(word) or Operator.__members__.get(word.upper())
     if operator is None:
-        raise invalid("search", f"{word!r} is no operator; use {', '.join([*SYMBOLS, *Operator.__members__])}.")
+        raise invalid(
+            "search",
+            "{word!r} is no operator; use {names}.",
+            word=word,
+            names=", ".join([*SYMBOLS, *Operator.__members__]),
+        )
     return checked(Criterion(match.group(1).upper().split(".")[-1], operator, match.group(3).strip()))
 
 
@@ -105,16 +110,26 @@ def checked(criterion: Criterion) -> Criterion:
     """The criterion, or a Refusal where the field is unknown or cannot be asked that."""
     kind = FIELDS.get(criterion.field)
     if kind is None:
-        raise invalid("search", f"{criterion.field[:40]!r} is no field; the fields are {', '.join(FIELDS)}.")
+        raise invalid(
+            "search",
+            "{field!r} is no field; the fields are {fields}.",
+            field=criterion.field[:40],
+            fields=", ".join(FIELDS),
+        )
     if len(criterion.value) > LONGEST_VALUE:
-        raise invalid("search", f"the value is longer than {LONGEST_VALUE} characters.")
+        raise invalid("search", "the value is longer than {longest_value} characters.", longest_value=LONGEST_VALUE)
     operator = criterion.operator
     if operator in LONELY:
         return criterion
     if not criterion.value:
-        raise invalid("search", f"{criterion.field} {operator.value} needs a value.")
+        raise invalid("search", "{field} {operator} needs a value.", field=criterion.field, operator=operator.value)
     if operator in DAYS and kind is not FieldKind.MOMENT:
-        raise invalid("search", f"{operator.value} counts days, and {criterion.field} is no moment.")
+        raise invalid(
+            "search",
+            "{operator} counts days, and {field} is no moment.",
+            operator=operator.value,
+            field=criterion.field,
+        )
     if operator in DAYS or kind is FieldKind.NUMBER:
         _number(criterion)
     if kind is FieldKind.MOMENT and operator not in DAYS:
@@ -124,11 +139,16 @@ def checked(criterion: Criterion) -> Criterion:
 
 def _number(criterion: Criterion) -> None:
     if not re.fullmatch(r"-?[0-9]{1,15}", criterion.value):
-        raise invalid("search", f"{criterion.field} is a number, and {criterion.value[:40]!r} is none.")
+        raise invalid(
+            "search",
+            "{field} is a number, and {criterion!r} is none.",
+            field=criterion.field,
+            criterion=criterion.value[:40],
+        )
 
 
 def _day(criterion: Criterion) -> None:
     try:
         date.fromisoformat(criterion.value)
     except ValueError:
-        raise invalid("search", f"{criterion.field} is compared with a day such as 2026-11-21.") from None
+        raise invalid("search", "{field} is compared with a day such as 2026-11-21.", field=criterion.field) from None

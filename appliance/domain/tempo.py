@@ -66,7 +66,14 @@ def parse_knob(name: str, text: str) -> int:
     digits = re.fullmatch(r"\s*(-?[0-9]{1,9})\s*", text)
     value = int(digits.group(1)) if digits else knob.low - 1
     if not knob.low <= value <= knob.high:
-        raise invalid(name, f"{text[:40]!r} is not a number from {knob.low} to {knob.high} ({knob.unit}).")
+        raise invalid(
+            name,
+            "{text!r} is not a number from {low} to {high} ({unit}).",
+            text=text[:40],
+            low=knob.low,
+            high=knob.high,
+            unit=knob.unit,
+        )
     return value
 
 

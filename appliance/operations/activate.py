@@ -82,7 +82,7 @@ async def unactivate(desk: Desk, package_id: str, activation: int | None = None)
         gone = await packages.unactivate(tx, package.id, activation)
         if not gone:
             what = f"has no activation {activation}" if activation is not None else "is not activated"
-            raise conflict(f"package {package.id} {what}.")
+            raise conflict("package {package} {what}.", package=package.id, what=what)
         return gone
 
 
@@ -118,7 +118,12 @@ def check_fragment(package: Package, location: Location, number: int, size: int,
 
 def _other(field: str, location: Location, package: PackageId, what: str) -> Refusal:
     return Refusal(
-        Kind.UNREACHABLE, f"{field}: {location} serves {what}; copy the folder {package} there again.", field
+        Kind.UNREACHABLE,
+        "{location} serves {what}; copy the folder {package} there again.",
+        field,
+        location=location,
+        what=what,
+        package=package,
     )
 
 

@@ -59,7 +59,9 @@ async def affect(desk: Desk, package_id: str, selection: Selection, terms: Terms
         if terms.activation is not None and terms.activation not in {
             activation.id for activation in await packages.activations(tx, package.id)
         }:
-            raise conflict(f"package {package.id} has no activation {terms.activation}.")
+            raise conflict(
+                "package {package} has no activation {activation}.", package=package.id, activation=terms.activation
+            )
         return await affectations.affect(
             tx,
             package.id,
@@ -112,6 +114,10 @@ def _is_moment(text: str) -> bool:
 
 def _check_terms(terms: Terms) -> None:
     if terms.schedule and not _is_moment(terms.schedule):
-        raise invalid("schedule", f"{terms.schedule[:40]!r} is not YYYY/MM/DD HH:MM.")
+        raise invalid("schedule", "{schedule!r} is not YYYY/MM/DD HH:MM.", schedule=terms.schedule[:40])
     if len(terms.post_command) > LONGEST_COMMAND or not terms.post_command.isprintable():
-        raise invalid("post-command", f"it has control characters or more than {LONGEST_COMMAND} characters.")
+        raise invalid(
+            "post-command",
+            "it has control characters or more than {longest_command} characters.",
+            longest_command=LONGEST_COMMAND,
+        )

@@ -105,17 +105,25 @@ def open_source(stack: ExitStack, file: Path | None) -> Source | None:
         opened = stack.enter_context(file.open("rb"))
         size = os.fstat(opened.fileno()).st_size
     except OSError as error:
-        raise invalid("file", f"{file} cannot be read: {error.strerror}.") from error
+        raise invalid("file", "{file} cannot be read: {met}.", file=file, met=error.strerror) from error
     if not opened.seekable():
-        raise invalid("file", f"{file} is no ordinary file; save it to the disk first.")
+        raise invalid("file", "{file} is no ordinary file; save it to the disk first.", file=file)
     if size == 0:
-        raise invalid("file", f"{file} is empty; a package's file has at least one byte.")
+        raise invalid("file", "{file} is empty; a package's file has at least one byte.", file=file)
     file_format = archive.format_of(opened)
     wanted = {"zip": (".zip",), "tar.gz": (".tar.gz", ".tgz")}
     if file_format is None:
-        raise invalid("file", f"{file.name} is neither a zip nor a tar.gz archive; only those two can be deployed.")
+        raise invalid(
+            "file", "{name} is neither a zip nor a tar.gz archive; only those two can be deployed.", name=file.name
+        )
     if not file.name.lower().endswith(wanted[file_format]):
-        raise invalid("file", f"{file.name} holds a {file_format} archive; name it *{wanted[file_format][0]}.")
+        raise invalid(
+            "file",
+            "{name} holds a {file_format} archive; name it *{wanted}.",
+            name=file.name,
+            file_format=file_format,
+            wanted=wanted[file_format][0],
+        )
     return Source(opened, size, file_format)
 
 
@@ -141,18 +149,24 @@ def check_archive(source: Source, order: Order, progress: Progress) -> None:
         for member, opener in archive.members(source.file):
             fault = census.fault(member)
             if fault:
-                raise invalid("file", f"the archive's member {member.name[:80]!r} {fault}; take it out.")
+                raise invalid(
+                    "file", "the archive's member {name!r} {fault}; take it out.", name=member.name[:80], fault=fault
+                )
             if member.shape is Shape.FILE:
                 program_found = program_found or inner_path(member.name) == program
                 if archive.drain(opener) != member.size:
-                    raise invalid("file", f"the archive's member {member.name[:80]!r} is not as long as it says.")
+                    raise invalid(
+                        "file", "the archive's member {name!r} is not as long as it says.", name=member.name[:80]
+                    )
             progress("check", min(source.file.tell(), source.size), source.size)
     except Malformed as error:
-        raise invalid("file", f"{error}; pack it again.") from error
+        raise invalid("file", "{error}; pack it again.", error=error) from error
     except OSError as error:
-        raise invalid("file", f"the archive cannot be read: {error}.") from error
+        raise invalid("file", "the archive cannot be read: {error}.", error=error) from error
     if program and not program_found:
-        raise invalid("command", f"the archive has no file {program[:80]!r} at its top, which Launch would start.")
+        raise invalid(
+            "command", "the archive has no file {program!r} at its top, which Launch would start.", program=program[:80]
+        )
     source.file.seek(0)
 
 
@@ -192,4 +206,6 @@ def describe(building: Building, package: Package, pieces: tuple[Piece, ...]) ->
 
 def name_is_free(taken_by: PackageId | None, but: PackageId | None) -> None:
     if taken_by is not None and taken_by != but:
-        raise Refusal(Kind.CONFLICT, f"name: package {taken_by} has this name already; choose another.", "name")
+        raise Refusal(
+            Kind.CONFLICT, "package {taken_by} has this name already; choose another.", "name", taken_by=taken_by
+        )

@@ -37,10 +37,16 @@ async def find_computer(tx: Tx, name: str) -> Computer:
     found = await computers.named(tx, name)
     exact = [computer for computer in found if computer.device_id == name]
     if not found:
-        raise missing(f"there is no computer {name[:80]!r}; 'computer list' shows those that are there.")
+        raise missing("there is no computer {name!r}; 'computer list' shows those that are there.", name=name[:80])
     if len(found) > 1 and not exact:
         ids = ", ".join(computer.device_id for computer in found[:5])
-        raise Refusal(Kind.CONFLICT, f"{len(found)} computers are called {name[:80]!r}; name one by DEVICEID: {ids}.")
+        raise Refusal(
+            Kind.CONFLICT,
+            "{found} computers are called {name!r}; name one by DEVICEID: {ids}.",
+            found=len(found),
+            name=name[:80],
+            ids=ids,
+        )
     return (exact or found)[0]
 
 

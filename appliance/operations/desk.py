@@ -1,24 +1,36 @@
-"""What an operation may reach for: the store, the shelf and the clock."""
+"""What an operation may reach for: the store, the shelf, the clock, and whom it works for."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.clock import Clock
+from appliance.domain.account import SERVER, Actor, Right
+from appliance.domain.refusal import forbidden
 from appliance.store.database import Store, open_store
 from appliance.store.shelf import Shelf
 
 
 @dataclass(frozen=True)
 class Desk:
-    """The open data directory."""
+    """The open data directory, and who acts: what changes is logged under the actor's name."""
 
     store: Store
     shelf: Shelf
     clock: Clock
+    actor: Actor = SERVER
+
+    def acting(self, actor: Actor) -> Desk:
+        """The same desk for somebody else."""
+        return replace(self, actor=actor)
+
+    def must_have(self, right: Right) -> None:
+        """Raises Refusal(FORBIDDEN) where the actor has not that right."""
+        if not self.actor.may(right):
+            raise forbidden("only an administrator may do this; ask one.")
 
 
 @asynccontextmanager

@@ -58,7 +58,8 @@ async def edit_package(
             async with desk.store.reading() as tx:  # from here on nobody else edits it
                 if await find_package(tx, package_id) != before:
                     raise conflict(
-                        f"package {before.id} was edited by somebody else meanwhile; look at it and try again."
+                        "package {before} was edited by somebody else meanwhile; look at it and try again.",
+                        before=before.id,
                     )
             cut = None
             if source:
@@ -83,6 +84,8 @@ async def _nobody_under_way(tx: Tx, package: Package) -> None:
     busy = sum(1 for s in await affectations.of_package(tx, package.id) if s.affectation.stage is Stage.NOTIFIED)
     if busy:
         raise conflict(
-            f"file: {busy} computers are downloading package {package.id} and would mix old fragments with new; "
-            "wait for their results, unaffect them, or build a new package."
+            "file: {busy} computers are downloading package {package} and would mix old fragments with new; "
+            "wait for their results, unaffect them, or build a new package.",
+            busy=busy,
+            package=package.id,
         )

@@ -56,7 +56,9 @@ async def find_package(tx: Tx, package_id: str) -> Package:
     """The package with that id. Raises Refusal(MISSING)."""
     package = await packages.find(tx, package_id)
     if package is None:
-        raise missing(f"there is no package {package_id[:40]!r}; 'package list' shows those that are there.")
+        raise missing(
+            "there is no package {package_id!r}; 'package list' shows those that are there.", package_id=package_id[:40]
+        )
     return package
 
 

@@ -38,7 +38,9 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError:
         os.close(descriptor)
         raise Refusal(
-            Kind.BUSY, f"another server runs on {folder}; stop it first, or choose another --data directory."
+            Kind.BUSY,
+            "another server runs on {folder}; stop it first, or choose another --data directory.",
+            folder=folder,
         ) from None
     try:
         yield

@@ -31,7 +31,7 @@ async def find(tx: Tx, device_id: str) -> Computer | None:
 async def named(tx: Tx, name: str) -> list[Computer]:
     """The computers of that name or DEVICEID, last seen first."""
     rows = await tx.rows(
-        "SELECT * FROM computer WHERE name = ? COLLATE NOCASE OR device_id = ? ORDER BY last_contact DESC",
+        "SELECT * FROM computer WHERE name = ? COLLATE NOCASE OR device_id = ? ORDER BY last_contact DESC, id",
         (name, name),
     )
     return [computer_of(row) for row in rows]

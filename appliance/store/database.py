@@ -162,8 +162,9 @@ def _tighten(folder: Path, path: Path) -> None:
     if has_files:
         raise Refusal(
             Kind.CONFLICT,
-            f"{folder} holds other files and other accounts may look into it; choose an empty or new directory with "
+            "{folder} holds other files and other accounts may look into it; choose an empty or new directory with "
             "--data.",
+            folder=folder,
         )
     folder.chmod(0o700)
 
@@ -175,14 +176,19 @@ def _is_open(path: Path) -> bool:
 def _too_open(folder: Path, path: Path) -> Refusal:
     return Refusal(
         Kind.CONFLICT,
-        f"{path} is open to other accounts, and private keys lie in it; close it with: chmod -R go= {folder}",
+        "{path} is open to other accounts, and private keys lie in it; close it with: chmod -R go= {folder}",
+        path=path,
+        folder=folder,
     )
 
 
 def unusable(folder: Path, error: OSError) -> Refusal:
     """The Refusal of a data directory that cannot be made or entered."""
     return Refusal(
-        Kind.CONFLICT, f"the data directory {folder} cannot be used: {error.strerror}; choose another with --data."
+        Kind.CONFLICT,
+        "the data directory {folder} cannot be used: {met}; choose another with --data.",
+        folder=folder,
+        met=error.strerror,
     )
 
 
@@ -228,7 +234,9 @@ def _refusal(error: sqlite3.Error, path: Path) -> Refusal | None:
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Refusal(Kind.BUSY, "the database is in use by another process for too long; try again.")
     if code & 0xFF in _MACHINE:
-        return Refusal(Kind.BUSY, f"{path} cannot be used: {error}; look at the disk, or restore a backup.")
+        return Refusal(
+            Kind.BUSY, "{path} cannot be used: {error}; look at the disk, or restore a backup.", path=path, error=error
+        )
     return None
 
 

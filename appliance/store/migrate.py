@@ -34,11 +34,16 @@ async def must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
         "(SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_master)"
     )
     if owner != APPLICATION_ID and (owner or version or tables):
-        raise Refusal(Kind.CONFLICT, f"{path} is another program's database; choose another --data directory.")
+        raise Refusal(
+            Kind.CONFLICT, "{path} is another program's database; choose another --data directory.", path=path
+        )
     if version > newest:
         raise Refusal(
             Kind.CONFLICT,
-            f"{path} was written by a newer version (schema {version}, this one knows {newest}); use that version.",
+            "{path} was written by a newer version (schema {version}, this one knows {newest}); use that version.",
+            path=path,
+            version=version,
+            newest=newest,
         )
 
 

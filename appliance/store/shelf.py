@@ -70,7 +70,11 @@ class Shelf:
                         shutil.rmtree(path, ignore_errors=True)
         except OSError as error:
             raise Refusal(
-                Kind.CONFLICT, f"package {package} could not be written to {self.folder}: {error.strerror or error}."
+                Kind.CONFLICT,
+                "package {package} could not be written to {folder}: {met}.",
+                package=package,
+                folder=self.folder,
+                met=error.strerror or error,
             ) from error
 
     def open_fragment(self, package: str, number: int, size: int, manifest: str) -> BinaryIO:
@@ -145,7 +149,13 @@ class Shelf:
             except OSError as error:
                 if again and isinstance(error, FileNotFoundError):
                     continue  # the folders were swapped between the look and the opening
-                raise Refusal(Kind.BUSY, f"{name} of package {package} cannot be read: {error.strerror}.") from error
+                raise Refusal(
+                    Kind.BUSY,
+                    "{name} of package {package} cannot be read: {met}.",
+                    name=name,
+                    package=package,
+                    met=error.strerror,
+                ) from error
         raise AssertionError("unreachable")
 
 
@@ -165,8 +175,10 @@ class Building:
         if free < size + RESERVE:
             raise Refusal(
                 Kind.TOO_LARGE,
-                f"file: it needs {show_size(size + RESERVE)} on the server's disk and {show_size(free)} are free.",
+                "it needs {size} on the server's disk and {free} are free.",
                 "file",
+                size=show_size(size + RESERVE),
+                free=show_size(free),
             )
         whole_md5 = hashlib.md5(usedforsecurity=False)  # what genuine agents verify (protocol.md 4)
         whole = hashlib.sha256()
@@ -178,7 +190,7 @@ class Building:
                 while left:
                     data = source.read(min(READ, left))
                     if not data:
-                        raise Refusal(Kind.CONFLICT, "file: it became shorter while it was read; build again.", "file")
+                        raise Refusal(Kind.CONFLICT, "it became shorter while it was read; build again.", "file")
                     out.write(data)
                     digest.update(data)
                     whole.update(data)
@@ -188,7 +200,7 @@ class Building:
                     progress(done, size)
             pieces.append(Piece(pieces_size, digest.hexdigest()))
         if source.read(1):
-            raise Refusal(Kind.CONFLICT, "file: it became longer while it was read; build again.", "file")
+            raise Refusal(Kind.CONFLICT, "it became longer while it was read; build again.", "file")
         payload = Payload(size, fragment_size, fragments, whole_md5.hexdigest(), whole.hexdigest(), file_format)
         return Cut(payload, tuple(pieces))
 
@@ -238,7 +250,9 @@ def _held(path: Path) -> Iterator[None]:
             with _claimed(path) as claimed:
                 if not claimed:
                     raise Refusal(
-                        Kind.BUSY, f"package {path.stem} is being edited by somebody else; try again when that is done."
+                        Kind.BUSY,
+                        "package {stem} is being edited by somebody else; try again when that is done.",
+                        stem=path.stem,
                     ) from None
                 shutil.rmtree(path, ignore_errors=True)  # a kill left it
             continue
@@ -311,4 +325,4 @@ def _manifest_digest(folder: Path) -> str:
 
 
 def _damaged(package: str, name: str) -> Refusal:
-    return Refusal(Kind.BUSY, f"{name} of package {package} is damaged on the disk.")
+    return Refusal(Kind.BUSY, "{name} of package {package} is damaged on the disk.", name=name, package=package)

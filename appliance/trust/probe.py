@@ -58,6 +58,8 @@ def digest(scheme: str, host: str, port: int | None, path: str, *, authority: st
 def _unreachable(field: str, where: str, met: str) -> Refusal:
     return Refusal(
         Kind.UNREACHABLE,
-        f"{field}: {where} {met}; mend it, or activate with --unchecked if agents will reach it later.",
+        "{where} {met}; mend it, or activate with --unchecked if agents will reach it later.",
         field,
+        where=where,
+        met=met,
     )

@@ -19,6 +19,7 @@ STATUS = {
     Kind.TOO_LARGE: 413,
     Kind.UNREACHABLE: 502,
     Kind.BUSY: 503,
+    Kind.FORBIDDEN: 403,
 }
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

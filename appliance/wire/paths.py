@@ -40,7 +40,7 @@ def parse_location(text: str, field: str) -> Location:
     port = int(match.group("port")) if match and match.group("port") else None
     fits = match and len(bare) <= 255 and (port is None or 1 <= port <= 65535)
     if not match or not fits or not _is_v6(match.group("v6")):
-        raise invalid(field, f"{text[:80]!r} is not host:port/folder, such as ocs.example.org:4343/download.")
+        raise invalid(field, "{text!r} is not host:port/folder, such as ocs.example.org:4343/download.", text=text[:80])
     return Location(match.group("v6") or match.group("name"), port, match.group("folder") or "")
 
 

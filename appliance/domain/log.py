@@ -1,0 +1,58 @@
+"""What goes into the log: the deeds, and an entry with its place in the chain. Source: security.md 4.3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Deed(str, Enum):
+    """A change that somebody made."""
+
+    SIGNED_IN = "signed in"
+    SIGNED_OUT = "signed out"
+    SIGN_IN_FAILED = "sign-in failed"
+    ACCOUNT_BLOCKED = "account blocked"
+    USER_CREATED = "user created"
+    USER_CHANGED = "user changed"
+    USER_DELETED = "user deleted"
+    PASSWORD_CHANGED = "password changed"
+    SECOND_FACTOR_ON = "second factor switched on"
+    SECOND_FACTOR_OFF = "second factor switched off"
+    SESSION_ENDED = "session ended"
+    TOKEN_CREATED = "token created"
+    TOKEN_REVOKED = "token revoked"
+    PACKAGE_BUILT = "package built"
+    PACKAGE_EDITED = "package edited"
+    PACKAGE_ACTIVATED = "package activated"
+    PACKAGE_UNACTIVATED = "package unactivated"
+    PACKAGE_DELETED = "package deleted"
+    PACKAGE_AFFECTED = "package affected"
+    PACKAGE_UNAFFECTED = "package unaffected"
+    STATISTICS_VALIDATED = "statistics validated"
+    COMPUTER_DELETED = "computer deleted"
+    COMPUTER_CHANGED = "computer changed"
+    GROUP_CREATED = "group created"
+    GROUP_CHANGED = "group changed"
+    GROUP_DELETED = "group deleted"
+    MEMBERS_ADDED = "members added"
+    MEMBERS_REMOVED = "members removed"
+    SEARCH_KEPT = "search kept"
+    SEARCH_DELETED = "search deleted"
+    SETTING_CHANGED = "setting changed"
+    CERTIFICATE_REQUESTED = "certificate requested"
+    CERTIFICATE_INSTALLED = "certificate installed"
+    CERTIFICATE_RENEWED = "certificate renewed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the log. `detail` has short names and text; no secret is ever in it."""
+
+    id: int
+    at: int  # seconds since 1970
+    actor: str
+    through: str
+    deed: str
+    subject: str
+    detail: dict[str, str]
