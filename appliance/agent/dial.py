@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Optional, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from appliance.agent.failure import Unreachable
+from appliance.agent.failure import Unreachable, Unusable
+from appliance.agent.ownership import guard_root
 from appliance.clock import Clock
 
 _CLOCK = Clock()
@@ -137,12 +138,13 @@ def context_of(bundle: Path | None) -> ssl.SSLContext | None:
     if bundle is None:
         return None
     try:
+        guard_root(bundle)
         with bundle.open("rb") as file:
             pem = file.read(LARGEST_BUNDLE).decode("ascii", errors="replace")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name in it
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_verify_locations(cadata=pem)
-    except (OSError, ValueError):  # ssl.SSLError is an OSError
+    except (OSError, ValueError, Unusable):  # ssl.SSLError is an OSError
         return None
     return context
 

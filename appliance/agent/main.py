@@ -17,6 +17,7 @@ from appliance.agent.failure import Restart, Unusable
 from appliance.agent.files import Files
 from appliance.agent.identity import device_id, host_name
 from appliance.agent.log import Log
+from appliance.agent.ownership import guard_root
 from appliance.agent.remote import Account, HttpRemote
 from appliance.agent.settings import Settings
 from appliance.agent.spool import Spool
@@ -62,6 +63,8 @@ def main(argv: list[str]) -> int:
 
 def _run(given: Settings, warnings: list[str]) -> int:
     folder = basedir.prepare(given.folder)
+    if given.bundle is not None:
+        guard_root(given.bundle)
     with basedir.lock(folder):
         clock = Clock()
         try:

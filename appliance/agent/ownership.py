@@ -18,6 +18,18 @@ def trusted() -> frozenset[int]:
     return frozenset({0, os.geteuid(), os.stat("/").st_uid})
 
 
+def sources() -> frozenset[int]:
+    """`trusted()`, and whoever ran sudo: root by that already, so what lies in that account's home will do."""
+    sudo = os.environ.get("SUDO_UID", "")
+    return trusted() | ({int(sudo)} if sudo.isdigit() else frozenset())
+
+
+def guard_root(path: Path) -> None:
+    """`guard` where this runs as root. An agent without more rights than others' has nothing to lose to them."""
+    if sys.platform != "win32" and os.geteuid() == 0:
+        guard(path, sources())
+
+
 def guard(path: Path, owners: Collection[int]) -> None:
     """Raise Unusable where an account that is not in `owners` could put something else in the path's place.
 

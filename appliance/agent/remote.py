@@ -20,6 +20,7 @@ from appliance.wire.malformed import Malformed
 
 LARGEST_REPLY = 1024 * 1024
 LARGEST_FRAGMENT = 64 * 1024**3  # without a manifest nobody says how large a fragment is
+HASTE = Patience(connect=5, grace=5)  # for what may be lost
 USER_AGENT = "OCS-NG_unified_unix_agent_v2.0.0"  # genuine servers refuse names that they do not know
 OUR_SERVER = "ocs.pyz"  # the start of its Server header
 OURSELVES = f"ocs.pyz/{__version__}"
@@ -45,6 +46,9 @@ class Remote(Protocol):
 
     def contact(self, xml: bytes) -> bytes:
         """Send one uncompressed message; the uncompressed answer, empty where there is none."""
+
+    def mention(self, xml: bytes) -> None:
+        """Send one uncompressed message that may be lost, to our own server: once, and in seconds."""
 
     def info(self, location: str, package: PackageId) -> bytes:
         """A package's info file, over verified TLS."""
@@ -79,12 +83,14 @@ class HttpRemote:
         proxy: str = "",
         account: Account | None = None,
         patience: Patience | None = None,
+        haste: Patience = HASTE,
     ) -> None:
         self.server = server
         self.is_genuine = True
         self.bundle = bundle
         self.account = account or Account()
         self.transport = Transport(proxy=proxy, patience=patience)
+        self.hasty = Transport(proxy=proxy, patience=haste)
         self._headers = {"User-Agent": USER_AGENT, "OCS-Agent": OURSELVES}
         self._authorization: dict[str, str] = {}
         self._stamp: object = None
@@ -95,20 +101,23 @@ class HttpRemote:
         stamp = _stamp(self.bundle)
         if stamp != self._stamp or self.transport.context is None:
             self._stamp = stamp
-            self.transport.use(dial.context_of(self.bundle))
+            context = dial.context_of(self.bundle)
+            self.transport.use(context)
+            self.hasty.use(context)
 
     def close(self) -> None:
         """Close what is kept open."""
         self.transport.close()
+        self.hasty.close()
 
     def contact(self, xml: bytes) -> bytes:
         """POST one message to the server; the password only where the right realm asked for it."""
         body = envelope.pack(xml)
-        answer = self._post(body)
+        answer = self._post(self.transport, body)
         if answer.status == 401 and self._may_answer(answer.header("WWW-Authenticate")):
             answer.abandon()
             self._authorization = {"Authorization": dial.basic(self.account.user, self.account.password)}
-            answer = self._post(body)
+            answer = self._post(self.transport, body)
         if not 200 <= answer.status < 300:
             answer.abandon()
             raise Rejected(answer.status, f"{answer.host} answers {answer.status} to {self.server}.")
@@ -120,6 +129,16 @@ class HttpRemote:
             return envelope.unpack(packed, LARGEST_REPLY)[0]
         except Malformed as error:
             raise Unreachable(f"{answer.host} answers something that is no message: {error}.") from None
+
+    def mention(self, xml: bytes) -> None:
+        """POST one message on a connection of its own, which is closed; a password only where it was asked for before.
+
+        Raises Rejected also where the server is no longer one of ours.
+        """
+        answer = self._post(self.hasty, envelope.pack(xml))
+        answer.abandon()
+        if not 200 <= answer.status < 300 or not answer.header("Server").startswith(OUR_SERVER):
+            raise Rejected(answer.status, f"{answer.host} answers {answer.status} to {self.server}.")
 
     def info(self, location: str, package: PackageId) -> bytes:
         """GET the info file."""
@@ -158,14 +177,14 @@ class HttpRemote:
             raise Unreachable(f"{answer.host} has {whole} bytes for a fragment of {size}.")
         return Incoming(start, whole, answer.pieces(answer.size if size is not None else LARGEST_FRAGMENT))
 
-    def _post(self, body: bytes) -> Answer:
+    def _post(self, transport: Transport, body: bytes) -> Answer:
         headers = {
             **self._headers,
             **self._authorization,
             "Content-Type": "application/x-compress",
             "Pragma": "no-cache",
         }
-        return self.transport.ask("POST", self.server, headers=headers, body=body)
+        return transport.ask("POST", self.server, headers=headers, body=body)
 
     def _may_answer(self, challenge: str) -> bool:
         if not self.account.user or self._authorization or not challenge.lower().startswith("basic"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from appliance.agent import basedir, service_systems, trial, update
 from appliance.agent.failure import Unusable
-from appliance.agent.ownership import guard, trusted
+from appliance.agent.ownership import guard, sources, trusted
 from appliance.agent.service_plan import (
     Command,
     Idle,
@@ -180,17 +180,14 @@ def check(options: Options, machine: Machine) -> None:
     if options.archive is None:
         raise Unusable("There is no file to install.")
     owners = trusted()
-    sudo = os.environ.get("SUDO_UID", "")
-    # Whoever ran sudo is root by that already; what lies in that account's home is good enough to be copied
-    source_owners = owners | {int(sudo)} if sudo.isdigit() else owners
-    guard(options.archive, source_owners)
+    guard(options.archive, sources())
     if not zipfile.is_zipfile(options.archive):
         raise Unusable(f"{options.archive} is no built file.")
     guard(Path(options.python), owners)
     for path in (options.home, options.folder):
         guard(machine.at(path), owners)
     if options.bundle is not None:
-        guard(options.bundle, source_owners)
+        guard(options.bundle, sources())
         try:
             usable = b"-----BEGIN CERTIFICATE-----" in options.bundle.read_bytes()
         except OSError as error:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from appliance import __version__
 from appliance.agent import basedir
 from appliance.agent.failure import Unusable
+from appliance.agent.ownership import trusted
 from appliance.wire.paths import CONTACT
 
 WORDS = ("run", "status", "install", "uninstall")
@@ -147,6 +148,8 @@ def read_config(path: Path) -> tuple[dict[str, str], list[str]]:
         raise Unusable(f"{path} cannot be read: {error}.") from None
     if os.name != "nt" and status.st_mode & 0o022:
         raise Unusable(f"{path} can be written by others; chmod 600 it after a look inside.")
+    if os.name != "nt" and status.st_uid not in trusted():
+        raise Unusable(f"{path} belongs to another user; chown it after a look inside.")
     values: dict[str, str] = {}
     warnings = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -10,6 +10,7 @@ from appliance.agent.world import World
 from appliance.domain.messages import Report
 from appliance.domain.status import spelled
 from appliance.wire import contact as messages
+from appliance.wire.malformed import Malformed
 
 HOUR = 3600
 RESEND = 60  # seconds; doubled at each failure, spread, at most an hour
@@ -28,8 +29,10 @@ def send_results(world: World, *, at_once: bool = False) -> bool:
         at = world.spool.holdings[package].record
         code = spelled(at.code, at.exit_code, genuine=world.is_genuine)
         try:
-            world.remote.contact(messages.encode_report(Report(world.device_id, package, code)))
-        except Unreachable as error:
+            receipt = world.remote.contact(messages.encode_report(Report(world.device_id, package, code)))
+            if receipt:  # servers answer nothing here, or a REPLY; the page of a hotel's gateway is neither
+                messages.decode_inventory_reply(receipt)
+        except (Unreachable, Malformed) as error:
             patience.failures += 1
             longest = min(HOUR, RESEND * 2 ** min(patience.failures - 1, 10))
             patience.until = now + int(longest * (0.5 + world.chance() / 2))

@@ -10,6 +10,7 @@ from appliance.agent.failure import Failure, Rejected, Spoiled, Unreachable
 from appliance.agent.fetch import fetch_fragment
 from appliance.agent.jobs import Ending, Job
 from appliance.agent.people import Answer
+from appliance.agent.progress import tell_progress
 from appliance.agent.record import Phase
 from appliance.agent.telling import tell
 from appliance.agent.unpack import space_or
@@ -41,6 +42,7 @@ def carry_out(step: Step, world: World, tempo: Tempo, period: Period) -> None:
             world.log.debug(f"{package}: fragment {step.fragment} is here.")
             _comes_again(world, package)
             period.forward.add(package)
+            tell_progress(world, package)
         elif perform(world, package, tempo):
             period.forward.add(package)
     except Unreachable as error:

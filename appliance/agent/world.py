@@ -14,6 +14,7 @@ from appliance.agent.remote import Remote
 from appliance.agent.spool import Spool
 from appliance.clock import Clock
 from appliance.domain.messages import DeviceId, Section
+from appliance.domain.package import PackageId
 
 if TYPE_CHECKING:  # imported by late.py
     from appliance.agent.jobs import Host
@@ -27,6 +28,18 @@ class Patience:
 
     failures: int = 0
     until: int = 0  # seconds since 1970
+
+
+@dataclass
+class Gossip:
+    """When the server was told last how far packages have come, and how long it is left alone with that.
+
+    In seconds that never jump; forgotten at the end of the run.
+    """
+
+    told: dict[PackageId, float] = field(default_factory=dict)
+    until: float = 0.0
+    refused_in: int = -1  # the number of the contact after which the server refused it
 
 
 @dataclass
@@ -47,6 +60,7 @@ class World:
     load: Callable[[], None] = lambda: None  # called before anything of a package is touched; see late.py
     upkeep: Upkeep | None = None  # of the running file; None where nobody cares for it
     patience: Patience = field(default_factory=Patience)
+    gossip: Gossip = field(default_factory=Gossip)
     goes_down: bool = False  # a POSTCMD has the computer restart or shut down: nothing is begun any more
 
     def __post_init__(self) -> None:

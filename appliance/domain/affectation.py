@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.domain.computer import ComputerId
+from appliance.domain.group import GroupId
 from appliance.domain.package import PackageId
 from appliance.domain.status import Stage
 
@@ -37,6 +38,25 @@ class Affectation:
     changed_at: int
     info_location: str
     fragment_location: str
+    group: GroupId | None = None  # the group it came from; None: affected to the computer itself
+    group_name: str = ""
+    fragments: int = 0  # of the package
+    fetched: int = 0  # that the computer has, as our agent reports it
+    fetched_at: int | None = None
+
+
+@dataclass(frozen=True)
+class GroupAffectation:
+    """A package affected to a group: members that join later get it too."""
+
+    group: GroupId
+    group_name: str
+    package: PackageId
+    package_name: str
+    activation: int | None  # None: the newest
+    schedule: str
+    post_command: str
+    affected_at: int
 
 
 @dataclass(frozen=True)

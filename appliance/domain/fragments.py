@@ -37,6 +37,15 @@ def proposed_size(size: int, largest: int) -> int:
     return max(1, min(size, largest))
 
 
+def size_for(size: int, wanted: int) -> int:
+    """The fragment size that makes at most `wanted` fragments of a file, and no smaller one does. Raises Refusal."""
+    if wanted <= 0:
+        raise invalid("fragments", "a package has at least one fragment.")
+    fragment_size = max(1, -(-size // wanted))
+    count(size, fragment_size)
+    return fragment_size
+
+
 def count(size: int, fragment_size: int) -> int:
     """How many fragments a file of `size` bytes becomes; at least 1. Raises Refusal(INVALID)."""
     if size <= 0:

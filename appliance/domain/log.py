@@ -43,6 +43,9 @@ class Deed(str, Enum):
     CERTIFICATE_REQUESTED = "certificate requested"
     CERTIFICATE_INSTALLED = "certificate installed"
     CERTIFICATE_RENEWED = "certificate renewed"
+    BACKUP_MADE = "backup made"
+    BACKUP_FAILED = "backup failed"
+    DATA_RESTORED = "data restored"
 
 
 @dataclass(frozen=True)

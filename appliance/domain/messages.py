@@ -60,6 +60,15 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How many fragments of a package a computer has. Our own agent says it, to our own server only."""
+
+    device_id: DeviceId
+    package: str
+    fetched: int  # 0 where it was no number
+
+
+@dataclass(frozen=True)
 class Other:
     """A query without a use here: it gets the polite answer that keeps the agent going."""
 
@@ -67,7 +76,7 @@ class Other:
     query: str  # NOTIFY, SNMP, UPDATE
 
 
-Request = Union[Prolog, Inventory, Report, Other]
+Request = Union[Prolog, Inventory, Report, Progress, Other]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,10 @@ class Kind(Enum):
     FORBIDDEN = "forbidden"  # this account may not do it
 
 
+class Term(str):
+    """A value in a sentence that is text of ours and not data, so it is said in the reader's language too."""
+
+
 class Refusal(Exception):
     """One sentence for people: what was wrong and what to do. `field` names the input it speaks of.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from appliance.domain.refusal import invalid
 
@@ -77,28 +78,56 @@ def parse_knob(name: str, text: str) -> int:
     return value
 
 
+class Origin(str, Enum):
+    """Whose word a knob's value is."""
+
+    EVERYWHERE = "everywhere"
+    GROUP = "group"
+    COMPUTER = "computer"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The value of one knob for one computer, and who chose it; `group` names the group where it is one."""
+
+    value: int
+    origin: Origin
+    group: str = ""
+
+
+def choose(
+    everywhere: Mapping[str, int],
+    groups: Sequence[tuple[str, Mapping[str, int]]] = (),
+    computer: Mapping[str, int] | None = None,
+) -> dict[str, Choice]:
+    """Every knob for one computer: computer before groups (name and overrides each) before everywhere (protocol.md 3).
+
+    Among groups the highest latency and the lowest of all else wins; a group's DOWNLOAD 0 cannot be undone.
+    """
+    own = computer or {}
+    result: dict[str, Choice] = {}
+    for knob in KNOBS:
+        choice = Choice(everywhere.get(knob.name, knob.default), Origin.EVERYWHERE)
+        of_groups = [Choice(values[knob.name], Origin.GROUP, name) for name, values in groups if knob.name in values]
+        if of_groups:
+            pick = max if knob.highest_group_wins else min
+            choice = pick(of_groups, key=lambda of_group: of_group.value)
+        if knob.name in own and not (knob.name == "DOWNLOAD" and of_groups and choice.value == 0):
+            choice = Choice(own[knob.name], Origin.COMPUTER)
+        if knob.name == "DOWNLOAD" and everywhere.get("DOWNLOAD", knob.default) == 0:
+            choice = Choice(0, Origin.EVERYWHERE)  # switched off for all is off for everyone
+        result[knob.name] = choice
+    return result
+
+
 def resolve(
     everywhere: Mapping[str, int],
     groups: Sequence[Mapping[str, int]] = (),
     computer: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
-    """The value of every knob for one computer: computer before groups before everywhere (protocol.md 3).
-
-    Among groups the highest latency and the lowest of all else wins; a group's DOWNLOAD 0 cannot be undone.
-    """
-    own = computer or {}
-    result: dict[str, int] = {}
-    for knob in KNOBS:
-        value = everywhere.get(knob.name, knob.default)
-        of_groups = [group[knob.name] for group in groups if knob.name in group]
-        if of_groups:
-            value = max(of_groups) if knob.highest_group_wins else min(of_groups)
-        if knob.name in own and not (knob.name == "DOWNLOAD" and 0 in of_groups):
-            value = own[knob.name]
-        if knob.name == "DOWNLOAD" and everywhere.get("DOWNLOAD", knob.default) == 0:
-            value = 0  # switched off for all is off for everyone
-        result[knob.name] = value
-    return result
+    """The value of every knob for one computer, as `choose` decides."""
+    chosen = choose(everywhere, [("", group) for group in groups], computer)
+    return {name: choice.value for name, choice in chosen.items()}
 
 
 def tempo_of(values: Mapping[str, int]) -> Tempo:

@@ -1,4 +1,7 @@
-"""Prolog, inventory and result: requests and replies, both directions. Source: protocol.md 2, 3 and 8."""
+"""Prolog, inventory, result and progress: requests and replies, both directions. Source: protocol.md 2, 3 and 8.
+
+PROGRESS is ours alone: no genuine agent sends it, and genuine servers must never be sent it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from appliance.domain.messages import (
     InventoryReply,
     Other,
     Pack,
+    Progress,
     Prolog,
     PrologReply,
     Report,
@@ -40,7 +44,7 @@ def decode_request(xml: bytes, limits: markup.MarkupLimits | None = None) -> Req
     device_id = scalar(root, "DEVICEID")
     if query == "UPDATE":
         return Other(device_id[:255], query)
-    if query not in ("PROLOG", "INVENTORY", "DOWNLOAD", *POLITE):
+    if query not in ("PROLOG", "INVENTORY", "DOWNLOAD", "PROGRESS", *POLITE):
         raise Malformed("the message's QUERY is missing or not known")
     if not is_device_id(device_id):
         raise Malformed("the message's DEVICEID is not NAME-YYYY-MM-DD-hh-mm-ss")
@@ -48,6 +52,8 @@ def decode_request(xml: bytes, limits: markup.MarkupLimits | None = None) -> Req
         return Prolog(DeviceId(device_id))
     if query == "DOWNLOAD":
         return Report(DeviceId(device_id), scalar(root, "ID")[:32], scalar(root, "ERR"))
+    if query == "PROGRESS":
+        return Progress(DeviceId(device_id), scalar(root, "ID")[:32], _number(root, "FETCHED", 0))
     if query == "INVENTORY":
         return _inventory(root, DeviceId(device_id), xml)
     return Other(device_id, query)
@@ -62,6 +68,14 @@ def encode_report(report: Report) -> bytes:
     """The uncompressed DOWNLOAD request that reports one result."""
     attributes = {"DEVICEID": report.device_id, "QUERY": "DOWNLOAD", "ID": report.package, "ERR": report.code}
     return markup.write(Element("REQUEST", {name: markup.clean(value) for name, value in attributes.items()}))
+
+
+def encode_progress(progress: Progress) -> bytes:
+    """The uncompressed PROGRESS request."""
+    root = _request(progress.device_id, "PROGRESS")
+    _child(root, "ID", progress.package)
+    _child(root, "FETCHED", str(progress.fetched))
+    return markup.write(root)
 
 
 def encode_inventory(
@@ -90,13 +104,13 @@ def encode_inventory(
     return markup.write(root)
 
 
-def merge_inventory(old_xml: bytes, new_xml: bytes) -> bytes:
+def merge_inventory(old_xml: bytes, new_xml: bytes, limits: markup.MarkupLimits | None = None) -> bytes:
     """The new inventory with those sections of the old one that the new one does not have.
 
     A section absent from the message keeps what was known (protocol.md 2.3). Returns new_xml as it is when nothing
     is missing in it.
     """
-    old_root, new_root = markup.read(old_xml), markup.read(new_xml)
+    old_root, new_root = markup.read(old_xml, limits), markup.read(new_xml, limits)
     old_content, new_content = old_root.find("CONTENT"), new_root.find("CONTENT")
     if old_content is None or new_content is None:
         return new_xml

@@ -24,7 +24,7 @@ from appliance.agent.spool import Spool
 from appliance.agent.world import World
 from appliance.clock import Clock
 from appliance.domain.fragments import cut
-from appliance.domain.messages import InventoryReply, Pack, Prolog, PrologReply, Report
+from appliance.domain.messages import InventoryReply, Pack, Progress, Prolog, PrologReply, Report
 from appliance.domain.package import Action, Info, Manifest, Notice, PackageId, Piece
 from appliance.domain.tempo import Tempo
 from appliance.wire import contact, info, manifest
@@ -156,6 +156,8 @@ class FakeServer:
     server: str = "http://ocs.example.org/ocsinventory"
     is_genuine: bool = False
     after: Callable[[str], None] = lambda _: None
+    mentions: list[Progress] = field(default_factory=list)  # how far packages have come, as it was told
+    gossips: bool = False  # whether the story has them too
 
     def add(self, *built: Built) -> None:
         for one in built:
@@ -189,6 +191,17 @@ class FakeServer:
         self.story.append("inventory")
         self.inventories.append(request)
         return contact.encode_reply(InventoryReply(self.account))
+
+    def mention(self, xml: bytes) -> None:
+        progress = contact.decode_request(xml)
+        assert isinstance(progress, Progress)
+        assert not self.is_genuine, "a genuine server does not know this query"
+        if self.gossips:
+            self.story.append(("progress", progress.package, progress.fetched))
+        self.mentions.append(progress)
+        self.after("progress")
+        if self.down or self.deaf:
+            raise Unreachable("The server does not listen.")
 
     def info(self, location: str, package: PackageId) -> bytes:
         self.story.append(("info", package))

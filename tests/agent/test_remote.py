@@ -49,7 +49,7 @@ def plain() -> Iterator[Site]:
 
 
 def remote(site: Site, bundle: Path | None, **more: object) -> HttpRemote:
-    options = {"patience": HASTY, **more}
+    options = {"patience": HASTY, "haste": HASTY, **more}
     return HttpRemote(f"http://{site.address}/ocsinventory", bundle=bundle, **options)  # type: ignore[arg-type]
 
 
@@ -326,6 +326,39 @@ def test_the_password_is_given_to_the_right_realm_only_and_then_each_time(plain:
     assert ["Authorization" in headers for _, _, headers, _ in plain.requests] == [False, True, True]
 
 
+def test_what_is_mentioned_goes_out_once_on_a_connection_of_its_own_and_nothing_is_kept_open(plain: Site) -> None:
+    plain.answers["/ocsinventory"] = b""
+    asked = remote(plain, None)
+    asked.contact(b"<x/>")
+    asked.mention(b"<y/>")
+    asked.mention(b"<z/>")
+    asked.contact(b"<x/>")
+    assert [zlib.decompress(body) for _, _, _, body in plain.requests] == [b"<x/>", b"<y/>", b"<z/>", b"<x/>"]
+    assert plain.connections == 3
+    assert plain.requests[1][2]["User-Agent"] == USER_AGENT
+
+
+def test_what_is_mentioned_is_given_up_in_a_moment_and_not_tried_again(plain: Site) -> None:
+    plain.answers["/ocsinventory"] = lambda request: request.site.released.wait(20)
+    with pytest.raises(Unreachable, match="too slow"):
+        remote(plain, None).mention(b"<y/>")
+    assert len(plain.requests) == 1
+    plain.released.set()
+
+
+@pytest.mark.parametrize(("header", "status"), [("ocs.pyz", 400), ("Apache/2.4.62 (Debian)", 200), ("ocs.pyz", 503)])
+def test_a_server_that_refuses_a_mention_or_is_no_longer_ours_is_told_apart(
+    plain: Site, header: str, status: int
+) -> None:
+    def answers(request: Handler) -> None:
+        request.server_version = header
+        request.reply(status, b"")
+
+    plain.answers["/ocsinventory"] = answers
+    with pytest.raises(Rejected):
+        remote(plain, None).mention(b"<y/>")
+
+
 def test_a_wrong_password_is_tried_once(plain: Site) -> None:
     plain.answers["/ocsinventory"] = lambda request: request.reply(401, b"", WWW_Authenticate="Basic realm=ocs")
     with pytest.raises(Rejected, match="401"):
@@ -403,7 +436,7 @@ class Both:
 
     def __init__(self, lab: Lab, real: HttpRemote) -> None:
         self.server, self.is_genuine = lab.server.server, lab.server.is_genuine
-        self.contact = lab.server.contact
+        self.contact, self.mention = lab.server.contact, lab.server.mention
         self.refresh = real.refresh
         self.info, self.manifest, self.fragment = real.info, real.manifest, real.fragment
 

@@ -137,3 +137,15 @@ def test_a_shown_size_is_close_to_the_size(size: int) -> None:
 @given(st.integers(1, 2**40), st.integers(1, 2**30))
 def test_the_proposed_size_is_the_whole_file_or_the_largest(size: int, largest: int) -> None:
     assert fragments.proposed_size(size, largest) == min(size, largest)
+
+
+@given(st.integers(1, 10**12), st.integers(1, fragments.MOST_FRAGMENTS))
+def test_a_wanted_count_gives_the_smallest_size_that_keeps_it(size: int, wanted: int) -> None:
+    chosen = fragments.size_for(size, wanted)
+    assert fragments.count(size, chosen) <= wanted
+    assert chosen == 1 or -(-size // (chosen - 1)) > wanted
+
+
+def test_no_fragments_are_refused() -> None:
+    with pytest.raises(Refusal, match="at least one fragment"):
+        fragments.size_for(10, 0)

@@ -12,6 +12,7 @@ from appliance.domain.messages import (
     InventoryReply,
     Other,
     Pack,
+    Progress,
     Prolog,
     PrologReply,
     Report,
@@ -73,6 +74,30 @@ def test_a_result_without_code_or_id_is_a_result() -> None:
     assert contact.decode_request(xml.encode()) == Report(DEVICE, "", "")
 
 
+@pytest.mark.parametrize(
+    "xml",
+    [
+        f"<REQUEST><QUERY>PROGRESS</QUERY>{HEAD}<ID>1795206923</ID><FETCHED>17</FETCHED></REQUEST>",
+        f"<REQUEST>{HEAD}<FETCHED> 17 </FETCHED><NEW/><ID>\n1795206923 </ID><QUERY>progress</QUERY></REQUEST>",
+        f'<REQUEST DEVICEID="{DEVICE}" QUERY="PROGRESS" ID="1795206923" FETCHED="17"/>',
+    ],
+)
+def test_progress_is_understood_in_every_form(xml: str) -> None:
+    assert contact.decode_request(xml.encode()) == Progress(DEVICE, "1795206923", 17)
+
+
+def test_our_progress_is_written_like_this() -> None:
+    assert contact.encode_progress(Progress(DEVICE, "1795206923", 17)).partition(b"?>")[2].strip() == (
+        f"<REQUEST>{HEAD}<QUERY>PROGRESS</QUERY><ID>1795206923</ID><FETCHED>17</FETCHED></REQUEST>".encode()
+    )
+
+
+@pytest.mark.parametrize("fetched", ["", "-1", "1e3", "1.5", "٣", "0x10", "9999999999", "1 2", "' OR 1=1--"])
+def test_a_count_of_fragments_that_is_no_number_is_none(fetched: str) -> None:
+    xml = f"<REQUEST>{HEAD}<QUERY>PROGRESS</QUERY><ID>{'1' * 1000}</ID><FETCHED>{fetched}</FETCHED></REQUEST>"
+    assert contact.decode_request(xml.encode()) == Progress(DEVICE, "1" * 32, 0)
+
+
 @pytest.mark.parametrize("query", ["NOTIFY", "SNMP"])
 def test_queries_without_a_use_here_are_other(query: str) -> None:
     xml = f"<REQUEST>{HEAD}<QUERY>{query}</QUERY><TYPE>IP</TYPE><IFACE><MAC>x</MAC></IFACE></REQUEST>"
@@ -98,6 +123,8 @@ def test_update_needs_no_device_id() -> None:
         f'<REQUEST DEVICEID="../{DEVICE}" QUERY="PROLOG"/>',
         f'<REQUEST DEVICEID="{"x" * 300}{DEVICE}" QUERY="DOWNLOAD"/>',
         f'<REQUEST DEVICEID="{DEVICE}" QUERY="INVENTORY"/>',
+        '<REQUEST DEVICEID="pc1" QUERY="PROGRESS" ID="1795206923" FETCHED="17"/>',
+        f'<REQUEST DEVICEID="../{DEVICE}" QUERY="PROGRESS" ID="1795206923" FETCHED="17"/>',
     ],
 )
 def test_what_is_no_request_is_malformed(xml: str) -> None:
@@ -208,6 +235,12 @@ def test_an_inventory_of_ours_reads_back(
 def test_a_report_of_ours_reads_back(package: str, code: str) -> None:
     report = Report(DEVICE, package, code)
     assert contact.decode_request(contact.encode_report(report)) == report
+
+
+@given(AWKWARD_OR_ANY, st.integers(0, 999_999_999))
+def test_a_progress_of_ours_reads_back(package: str, fetched: int) -> None:
+    progress = Progress(DEVICE, package, fetched)
+    assert contact.decode_request(contact.encode_progress(progress)) == progress
 
 
 @given(READABLE.map(lambda name: f"{name}-2026-01-31-09-30-00").filter(is_device_id))
@@ -365,6 +398,7 @@ DECODERS = [contact.decode_request, contact.decode_prolog_reply, contact.decode_
 VALID = [
     contact.encode_prolog(DEVICE),
     contact.encode_report(Report(DEVICE, "1795206923", "SUCCESS")),
+    contact.encode_progress(Progress(DEVICE, "1795206923", 17)),
     xml_of("27-inventory-small-tag.req")[:3000] + b"</CONTENT></REQUEST>",
     contact.encode_inventory(
         DEVICE, [("HARDWARE", {"CHECKSUM": "3"})], account=[("TAG", "x")], history=[PackageId("1")]
@@ -390,5 +424,5 @@ def test_a_damaged_message_is_a_value_or_malformed(data: st.DataObject, valid: b
         value = decode(bytes(raw))  # type: ignore[operator]
     except Malformed:
         return
-    assert isinstance(value, (Prolog, Inventory, Report, Other, PrologReply, InventoryReply))
-    assert not isinstance(value, (Prolog, Inventory, Report)) or is_device_id(value.device_id)
+    assert isinstance(value, (Prolog, Inventory, Report, Progress, Other, PrologReply, InventoryReply))
+    assert not isinstance(value, (Prolog, Inventory, Report, Progress)) or is_device_id(value.device_id)
