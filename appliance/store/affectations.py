@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from appliance.domain.affectation import Affectation, Happening, Standing
 from appliance.domain.computer import ComputerId
+from appliance.domain.group import GroupId
 from appliance.domain.package import PackageId
 from appliance.domain.status import Stage
 from appliance.store.database import Row, Tx
 
 # the activation of an affectation: the one it was given, or the newest of its package
 _SELECT = """
-    SELECT a.*, p.name AS package_name, p.priority,
+    SELECT a.*, p.name AS package_name, p.priority, coalesce(p.fragments, 0) AS fragments,
+           coalesce(g.name, '') AS group_name,
            coalesce(v.info_location, '') AS info_location, coalesce(v.fragment_location, '') AS fragment_location
       FROM affectation a
       JOIN package p ON p.id = a.package_id
       LEFT JOIN activation v ON v.id = coalesce(
            a.activation_id, (SELECT max(id) FROM activation WHERE package_id = a.package_id))
+      LEFT JOIN computer_group g ON g.id = a.group_id
 """
+# a row that its group would bring back at the next contact
+_HELD_BY_GROUP = """
+    EXISTS (SELECT 1 FROM group_affectation ga
+             WHERE ga.group_id = affectation.group_id AND ga.package_id = affectation.package_id)
+"""
+VERY_MANY = 20_000  # rows
+FIRST = 2_000
+_OF_THESE = "(SELECT value FROM json_each(?))"
 
 
 async def of_computer(tx: Tx, computer: ComputerId, *, unfinished: bool = False) -> list[Affectation]:
@@ -37,14 +48,49 @@ async def find(tx: Tx, computer: ComputerId, package: str) -> Affectation | None
     return _affectation(row) if row else None
 
 
-async def of_package(tx: Tx, package: PackageId) -> list[Standing]:
-    """Where a package stands on each of its computers, by computer name."""
+async def unfinished_of(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, list[Affectation]]:
+    """What has no outcome yet, by computer; in the order of `of_computer`."""
+    rows = await tx.rows(
+        f"{_SELECT} WHERE a.computer_id IN {_OF_THESE} AND a.stage IN ('waiting', 'notified') "
+        "ORDER BY a.computer_id, p.priority, a.affected_at, p.id",
+        (json.dumps(computers),),
+    )
+    result: dict[ComputerId, list[Affectation]] = {}
+    for row in rows:
+        result.setdefault(ComputerId(row["computer_id"]), []).append(_affectation(row))
+    return result
+
+
+async def of_package(
+    tx: Tx,
+    package: PackageId,
+    *,
+    stage: Stage | None = None,
+    received: Sequence[str] | None = None,
+    offset: int = 0,
+    limit: int = -1,
+    total: int = 0,
+) -> list[Standing]:
+    """Where a package stands on its computers, by computer name: all, or those in a stage or with one of the codes.
+
+    `total`, where it is known, is how many there are: a first page of very many is found in the order of the names.
+    """
+    where, values = _in_package(package, stage, received)
+    by_name = total >= VERY_MANY and 0 < offset + limit <= FIRST
+    tables = "computer n CROSS JOIN affectation" if by_name else "affectation CROSS JOIN computer n"
     select = _SELECT.replace(
         "SELECT a.*", "SELECT a.*, c.name, c.device_id, c.user_agent, c.last_contact, c.last_inventory"
     )
     rows = await tx.rows(
-        f"{select} JOIN computer c ON c.id = a.computer_id WHERE a.package_id = ? ORDER BY c.name, c.id",
-        (package,),
+        f"""
+        {select}
+          JOIN computer c ON c.id = a.computer_id
+         WHERE a.package_id = ? AND a.computer_id IN (
+               SELECT affectation.computer_id FROM {tables} ON n.id = affectation.computer_id
+                WHERE {where} ORDER BY n.name COLLATE NOCASE, n.id LIMIT ? OFFSET ?)
+         ORDER BY c.name COLLATE NOCASE, c.id
+        """,
+        (package, *values, limit, offset),
     )
     return [
         Standing(
@@ -59,27 +105,69 @@ async def of_package(tx: Tx, package: PackageId) -> list[Standing]:
     ]
 
 
-async def at_work(tx: Tx, package: PackageId, since: int) -> dict[int, str]:
-    """By computer: another activated package that was first announced after `since` and has no outcome yet."""
-    rows = await tx.rows(
-        """
-        SELECT o.computer_id, p.name FROM affectation a
-          JOIN affectation o ON o.computer_id = a.computer_id AND o.package_id <> a.package_id
-          JOIN package p ON p.id = o.package_id
-         WHERE a.package_id = ? AND o.stage = 'notified' AND o.notified_at > ?
-           AND EXISTS (SELECT 1 FROM activation v WHERE v.package_id = o.package_id)
-        """,
-        (package, since),
-    )
-    return {row[0]: row[1] for row in rows}
+async def count_of_package(
+    tx: Tx, package: PackageId, *, stage: Stage | None = None, received: Sequence[str] | None = None
+) -> int:
+    """How many computers `of_package` has."""
+    where, values = _in_package(package, stage, received)
+    return int(await tx.value(f"SELECT count(*) FROM affectation WHERE {where}", values))
 
 
-async def counts(tx: Tx) -> dict[str, dict[Stage, int]]:
-    """How many computers stand where, by package; counted from the rows."""
+def _in_package(package: PackageId, stage: Stage | None, received: Sequence[str] | None) -> tuple[str, list[object]]:
+    where, values = "affectation.package_id = ?", list[object]([package])
+    if stage is not None:
+        where += " AND stage = ?"
+        values.append(stage.value)
+    if received is not None:
+        where += f" AND stage NOT IN ('waiting', 'notified') AND received IN {_OF_THESE}"
+        values.append(json.dumps(list(received)))
+    return where, values
+
+
+async def counts(tx: Tx, package: PackageId | None = None) -> dict[str, dict[Stage, int]]:
+    """How many computers stand where, by package, of one or of all; counted from the rows."""
+    where, values = ("WHERE package_id = ?", (package,)) if package else ("", ())
     result: dict[str, dict[Stage, int]] = {}
-    for row in await tx.rows("SELECT package_id, stage, count(*) FROM affectation GROUP BY package_id, stage"):
+    for row in await tx.rows(
+        f"SELECT package_id, stage, count(*) FROM affectation {where} GROUP BY package_id, stage", values
+    ):
         result.setdefault(row[0], {})[Stage(row[1])] = row[2]
     return result
+
+
+async def codes(tx: Tx, package: PackageId) -> list[tuple[Stage, str, int]]:
+    """How many computers of a package stand at which stage with which code received, most first."""
+    rows = await tx.rows(
+        "SELECT stage, received, count(*) FROM affectation WHERE package_id = ? GROUP BY stage, received "
+        "ORDER BY 3 DESC, 1, 2",
+        (package,),
+    )
+    return [(Stage(row[0]), row[1], row[2]) for row in rows]
+
+
+async def span(tx: Tx, package: PackageId) -> tuple[int, int] | None:
+    """The first and the last moment at which a computer was notified of a package or reported an outcome."""
+    row = await tx.row(
+        "SELECT min(coalesce(notified_at, changed_at)), max(changed_at) FROM affectation "
+        "WHERE package_id = ? AND stage <> 'waiting'",
+        (package,),
+    )
+    return (row[0], row[1]) if row and row[0] is not None else None
+
+
+async def over_time(tx: Tx, package: PackageId, begin: int, step: int) -> list[tuple[int, str, int]]:
+    """How many outcomes (by stage) and first announcements ('notified') fall into which step from `begin` on."""
+    rows = await tx.rows(
+        """
+        SELECT (changed_at - ?2) / ?3, stage, count(*) FROM affectation
+         WHERE package_id = ?1 AND stage IN ('success', 'error', 'already') GROUP BY 1, 2
+         UNION ALL
+        SELECT (notified_at - ?2) / ?3, 'notified', count(*) FROM affectation
+         WHERE package_id = ?1 AND stage <> 'waiting' AND notified_at IS NOT NULL GROUP BY 1
+        """,
+        (package, begin, step),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def affect(
@@ -94,11 +182,10 @@ async def affect(
 ) -> int:
     """Affect a package: new rows wait, errors wait again, and with `force` every outcome does. How many now wait anew.
 
-    A row that waits takes over other terms; a row that is under way stays as it is.
+    A row that waits takes over other terms, and is the computer's own from then on; one under way stays as it is.
     """
-    again = "'error', 'success', 'already'" if force else "'error'"
-    chosen = json.dumps(list(computers))
-    changed = await tx.run(
+    chosen = json.dumps(computers)
+    rows = await tx.rows(
         f"""
         INSERT INTO affectation (computer_id, package_id, activation_id, stage, force, schedule, post_command,
                                  affected_at, changed_at)
@@ -106,31 +193,75 @@ async def affect(
         ON CONFLICT (computer_id, package_id) DO UPDATE
            SET activation_id = excluded.activation_id, stage = 'waiting', received = '', force = excluded.force,
                schedule = excluded.schedule, post_command = excluded.post_command,
-               affected_at = excluded.affected_at, notified_at = NULL, changed_at = excluded.changed_at
-         WHERE stage IN ({again})
-            OR (stage = 'waiting' AND (activation_id, force, schedule, post_command) IS NOT
-                (excluded.activation_id, excluded.force, excluded.schedule, excluded.post_command))
+               affected_at = excluded.affected_at, notified_at = NULL, changed_at = excluded.changed_at,
+               fetched = 0, fetched_at = NULL, group_id = NULL
+         WHERE {_WAITS_ANEW}
+        RETURNING computer_id
         """,
         (chosen, package, activation, int(force), schedule, post_command, tx.now),
     )
+    await note_affected(tx, [(row[0], package, "force" if force else "") for row in rows])
+    return len(rows)
+
+
+# which rows an affectation to computers arms again, in the numbered values of `affect`
+_WAITS_ANEW = """
+    stage = 'error' OR (?4 AND stage IN ('success', 'already'))
+    OR (stage = 'waiting' AND (activation_id, force, schedule, post_command, group_id) IS NOT (?3, ?4, ?5, ?6, NULL))
+"""
+
+
+async def would_affect(
+    tx: Tx,
+    package: PackageId,
+    computers: Sequence[ComputerId],
+    *,
+    activation: int | None,
+    force: bool,
+    schedule: str,
+    post_command: str,
+) -> tuple[int, int]:
+    """What `affect` would do to these computers: how many new rows, how many that wait anew."""
+    row = await tx.row(
+        f"""
+        SELECT count(*), coalesce(sum({_WAITS_ANEW}), 0)
+          FROM json_each(?1) CROSS JOIN affectation ON computer_id = value AND package_id = ?2
+        """,
+        (json.dumps(computers), package, activation, int(force), schedule, post_command),
+    )
+    assert row is not None
+    return len(computers) - row[0], row[1]
+
+
+async def note_affected(tx: Tx, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Events for computer, package and detail."""
+    await tx.many(
+        "INSERT INTO event (computer_id, package_id, at, kind, detail) VALUES (?, ?, ?, 'affected', ?)",
+        ((computer, package, tx.now, detail) for computer, package, detail in rows),
+    )
+
+
+async def notified(tx: Tx, computer: ComputerId, packages: Sequence[PackageId]) -> None:
+    """What a contact announces for the first time: the stage, the moment, an event each."""
+    values = [(tx.now, computer, package) for package in packages]
+    await tx.many(
+        "UPDATE affectation SET stage = 'notified', notified_at = ?1, changed_at = ?1 "
+        "WHERE computer_id = ?2 AND package_id = ?3 AND stage = 'waiting'",
+        values,
+    )
+    await tx.many(
+        "INSERT INTO event (at, computer_id, package_id, kind, detail) VALUES (?, ?, ?, 'announced', '')", values
+    )
+
+
+async def fetched(tx: Tx, computer: ComputerId, package: str, done: int) -> None:
+    """How many fragments the computer has: only of what is announced, only upwards, never more than there are."""
     await tx.run(
-        "INSERT INTO event (computer_id, package_id, at, kind, detail) "
-        "SELECT computer_id, package_id, ?1, 'affected', ?2 FROM affectation JOIN json_each(?3) ON value = computer_id "
-        "WHERE package_id = ?4 AND stage = 'waiting' AND affected_at = ?1",
-        (tx.now, "force" if force else "", chosen, package),
+        "UPDATE affectation SET fetched = ?3, fetched_at = ?4 "
+        "WHERE computer_id = ?1 AND package_id = ?2 AND stage = 'notified' AND fetched < ?3 "
+        "AND ?3 <= (SELECT fragments FROM package WHERE id = ?2)",
+        (computer, package, done, tx.now),
     )
-    return changed
-
-
-async def notified(tx: Tx, computer: ComputerId, package: str) -> None:
-    """An announcement: the stage, and the moment of the first one."""
-    changed = await tx.run(
-        "UPDATE affectation SET stage = 'notified', notified_at = ?, changed_at = ? "
-        "WHERE computer_id = ? AND package_id = ? AND stage = 'waiting'",
-        (tx.now, tx.now, computer, package),
-    )
-    if changed:
-        await note(tx, computer, package, "announced", "")
 
 
 async def finish(tx: Tx, computer: ComputerId, package: str, stage: Stage, received: str) -> None:
@@ -138,6 +269,18 @@ async def finish(tx: Tx, computer: ComputerId, package: str, stage: Stage, recei
     await tx.run(
         "UPDATE affectation SET stage = ?, received = ?, changed_at = ? WHERE computer_id = ? AND package_id = ?",
         (stage.value, received, tx.now, computer, package),
+    )
+
+
+async def were_there(tx: Tx, computer: ComputerId, stages: Mapping[PackageId, Stage], received: str) -> None:
+    """Packages that a contact finds installed already: their new stages, an event each."""
+    await tx.many(
+        "UPDATE affectation SET stage = ?, received = ?, changed_at = ? WHERE computer_id = ? AND package_id = ?",
+        ((stage.value, received, tx.now, computer, package) for package, stage in stages.items()),
+    )
+    await tx.many(
+        "INSERT INTO event (computer_id, package_id, at, kind, detail) VALUES (?, ?, ?, 'result', ?)",
+        ((computer, package, tx.now, received) for package in stages),
     )
 
 
@@ -162,19 +305,39 @@ async def unaffect(
     *,
     computers: Sequence[ComputerId] | None = None,
     stages: Sequence[Stage] = tuple(Stage),
+    spare_groups: bool = False,
 ) -> int:
-    """Take affectations in the given stages away, of these computers or of all: how many went."""
-    marks = ", ".join("?" * len(stages))
-    where, values = f"package_id = ? AND stage IN ({marks})", [package, *(stage.value for stage in stages)]
+    """Take affectations in the given stages away, of these computers or of all: how many went.
+
+    `spare_groups`: rows stay that a group would bring back at the next contact.
+    """
+    where, values = f"package_id = ? AND stage IN {_OF_THESE}", [package, json.dumps([s.value for s in stages])]
     if computers is not None:
-        where += " AND computer_id IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(list(computers)))
-    await tx.run(
-        "INSERT INTO event (computer_id, package_id, at, kind, detail) "
-        f"SELECT computer_id, package_id, ?, 'unaffected', stage FROM affectation WHERE {where}",
-        (tx.now, *values),
+        where += f" AND computer_id IN {_OF_THESE}"
+        values.append(json.dumps(computers))
+    if spare_groups:
+        where += f" AND NOT {_HELD_BY_GROUP}"
+    return await remove(tx, where, values)
+
+
+async def held_by_groups(tx: Tx, package: PackageId) -> dict[Stage, int]:
+    """How many rows of a package stand where that a group would bring back."""
+    rows = await tx.rows(
+        "SELECT a.stage, count(*) FROM group_affectation ga CROSS JOIN affectation a ON a.group_id = ga.group_id "
+        "AND a.package_id = ga.package_id WHERE ga.package_id = ? GROUP BY a.stage",
+        (package,),
     )
-    return await tx.run(f"DELETE FROM affectation WHERE {where}", values)
+    return {Stage(row[0]): row[1] for row in rows}
+
+
+async def remove(tx: Tx, where: str, values: Sequence[object]) -> int:
+    """Take the rows away that a condition names: how many went, each with its event."""
+    rows = await tx.rows(f"DELETE FROM affectation WHERE {where} RETURNING computer_id, package_id, stage", values)
+    await tx.many(
+        "INSERT INTO event (computer_id, package_id, at, kind, detail) VALUES (?, ?, ?, 'unaffected', ?)",
+        ((row[0], row[1], tx.now, row[2]) for row in rows),
+    )
+    return len(rows)
 
 
 async def events(tx: Tx, computer: ComputerId, limit: int) -> list[Happening]:
@@ -198,4 +361,9 @@ def _affectation(row: Row) -> Affectation:
         changed_at=row["changed_at"],
         info_location=row["info_location"],
         fragment_location=row["fragment_location"],
+        group=None if row["group_id"] is None else GroupId(row["group_id"]),
+        group_name=row["group_name"],
+        fragments=row["fragments"],
+        fetched=row["fetched"],
+        fetched_at=row["fetched_at"],
     )

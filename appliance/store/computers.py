@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 import zstandard
@@ -67,6 +68,7 @@ async def absorb(tx: Tx, survivor: ComputerId, twin: ComputerId) -> None:
         "UPDATE OR IGNORE affectation SET computer_id = ? WHERE computer_id = ?",
         "UPDATE OR IGNORE override SET computer_id = ? WHERE computer_id = ?",
         "UPDATE OR IGNORE account SET computer_id = ? WHERE computer_id = ?",
+        "UPDATE OR IGNORE membership SET computer_id = ? WHERE computer_id = ?",
         "UPDATE event SET computer_id = ? WHERE computer_id = ?",
     ):
         await tx.run(sql, (survivor, twin))
@@ -169,6 +171,30 @@ async def account(tx: Tx, computer: ComputerId) -> dict[str, str]:
     return {"TAG": tag, **{row["key"]: row["value"] for row in rows}}
 
 
+async def accounts_of(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, dict[str, str]]:
+    """The account values kept for these computers but for TAG, by computer."""
+    result: dict[ComputerId, dict[str, str]] = {}
+    for row in await tx.rows(
+        "SELECT computer_id, key, value FROM account WHERE computer_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(computers),),
+    ):
+        result.setdefault(ComputerId(row[0]), {})[row[1]] = row[2]
+    return result
+
+
+async def account_keys(tx: Tx) -> list[str]:
+    """The names of all account values that any computer has, but for TAG."""
+    return [row[0] for row in await tx.rows("SELECT DISTINCT key FROM account ORDER BY key COLLATE NOCASE")]
+
+
+async def put_account(tx: Tx, computer: ComputerId, key: str, value: str) -> None:
+    """Keep an account value other than TAG; an empty one is forgotten."""
+    if not value:
+        await tx.run("DELETE FROM account WHERE computer_id = ? AND key = ?", (computer, key))
+        return
+    await tx.run("INSERT OR REPLACE INTO account (computer_id, key, value) VALUES (?, ?, ?)", (computer, key, value))
+
+
 async def put_tag(tx: Tx, computer: ComputerId, tag: str) -> None:
     """Change a computer's TAG."""
     await tx.run("UPDATE computer SET tag = ? WHERE id = ?", (tag, computer))
@@ -180,16 +206,32 @@ async def overrides(tx: Tx, computer: ComputerId) -> dict[str, int]:
     return {row["name"]: row["value"] for row in rows}
 
 
-async def every_override(tx: Tx, package: str) -> dict[int, dict[str, int]]:
-    """The overrides of all computers that a package is affected to, by computer number."""
-    rows = await tx.rows(
-        "SELECT o.computer_id, o.name, o.value FROM override o JOIN affectation a USING (computer_id) "
-        "WHERE a.package_id = ?",
-        (package,),
-    )
-    result: dict[int, dict[str, int]] = {}
-    for row in rows:
-        result.setdefault(row["computer_id"], {})[row["name"]] = row["value"]
+async def overrides_of(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, dict[str, int]]:
+    """The settings that were changed for these computers, by computer."""
+    result: dict[ComputerId, dict[str, int]] = {}
+    for row in await tx.rows(
+        "SELECT computer_id, name, value FROM override WHERE computer_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(computers),),
+    ):
+        result.setdefault(ComputerId(row[0]), {})[row[1]] = row[2]
+    return result
+
+
+async def override_counts(tx: Tx) -> dict[str, int]:
+    """For how many computers each setting was changed."""
+    return {row[0]: row[1] for row in await tx.rows("SELECT name, count(*) FROM override GROUP BY name")}
+
+
+async def histories(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, set[str]]:
+    """Of what is affected to these computers and has no outcome yet: what they reported as installed, by computer."""
+    result: dict[ComputerId, set[str]] = {}
+    for row in await tx.rows(
+        "SELECT a.computer_id, a.package_id FROM json_each(?) c CROSS JOIN affectation a ON a.computer_id = c.value "
+        "JOIN history h ON h.computer_id = a.computer_id AND h.package_id = a.package_id "
+        "WHERE a.stage IN ('waiting', 'notified')",
+        (json.dumps(computers),),
+    ):
+        result.setdefault(ComputerId(row[0]), set()).add(row[1])
     return result
 
 
@@ -201,6 +243,20 @@ async def put_override(tx: Tx, computer: ComputerId, name: str, value: int | Non
         await tx.run(
             "INSERT OR REPLACE INTO override (computer_id, name, value) VALUES (?, ?, ?)",
             (computer, name, value),
+        )
+
+
+async def put_override_of_many(tx: Tx, chosen: Sequence[ComputerId], name: str, value: int | None) -> None:
+    """Change a setting for each of these computers; None takes the change back."""
+    ids = json.dumps(list(chosen))
+    if value is None:
+        await tx.run(
+            "DELETE FROM override WHERE name = ? AND computer_id IN (SELECT value FROM json_each(?))", (name, ids)
+        )
+    else:
+        await tx.run(
+            "INSERT OR REPLACE INTO override (computer_id, name, value) SELECT value, ?, ? FROM json_each(?)",
+            (name, value, ids),
         )
 
 

@@ -14,6 +14,7 @@ import aiosqlite
 
 from appliance.clock import Clock
 from appliance.domain.refusal import Kind, Refusal
+from appliance.domain.version import is_before
 from appliance.store import migrate
 
 READERS = 3
@@ -209,6 +210,7 @@ async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
         aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     )
     connection.row_factory = sqlite3.Row
+    await connection.create_function("version_before", 2, is_before, deterministic=True)
     return connection
 
 

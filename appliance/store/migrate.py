@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 import sqlite3
+import tempfile
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
 import aiosqlite
 
+from appliance.disk import sync_folder
 from appliance.domain.refusal import Kind, Refusal
 
 APPLICATION_ID = 0x4F435331  # "OCS1"
@@ -48,14 +53,21 @@ async def must_be_ours(connection: aiosqlite.Connection, path: Path) -> None:
 
 
 async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None:
-    """Run what is missing, all of it in one transaction. Raises Refusal as `must_be_ours` does."""
+    """Run what is missing, all of it in one transaction. Raises Refusal as `must_be_ours` does.
+
+    What the older version knew is kept beside it as `ocs.sqlite.schema-N`, for whoever wants to go back.
+    """
     known = scripts()
     if await _version(connection) == known[-1][0]:
         return
     await connection.execute("BEGIN IMMEDIATE")  # of two first starts one waits here, and then finds nothing to do
+    former = None
     try:
         await must_be_ours(connection, path)
         version = await _version(connection)
+        if 0 < version < known[-1][0]:
+            former = path.with_name(f"{path.name}.schema-{version}")
+            await asyncio.to_thread(_keep_former, path, former)
         for number, sql in known:
             if number > version:
                 for statement in statements(sql):
@@ -65,7 +77,28 @@ async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None
         await connection.execute("COMMIT")
     except BaseException:
         await connection.execute("ROLLBACK")
+        if former is not None:
+            former.unlink(missing_ok=True)
         raise
+    for older in path.parent.glob(f"{path.name}.schema-*"):
+        if former is not None and older != former:
+            older.unlink(missing_ok=True)
+
+
+def _keep_former(path: Path, former: Path) -> None:
+    """A copy of what is committed, by a reader of its own: the writer is in the midst of the migration."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{former.name}.", suffix=".tmp", dir=path.parent)  # 0600
+    try:
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("VACUUM INTO ?", (name,))
+        os.fsync(descriptor)
+        os.replace(name, former)
+        sync_folder(path.parent)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def statements(sql: str) -> list[str]:

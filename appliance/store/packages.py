@@ -156,6 +156,31 @@ async def activations(tx: Tx, package: PackageId | None = None) -> list[Activati
     ]
 
 
+async def locations(tx: Tx, protocol: Protocol, most: int = 20) -> list[tuple[str, str]]:
+    """Where packages with that protocol are activated: info and fragments, the newest pair first."""
+    rows = await tx.rows(
+        "SELECT v.info_location, v.fragment_location FROM activation v JOIN package p ON p.id = v.package_id "
+        "WHERE p.protocol = ? GROUP BY 1, 2 ORDER BY max(v.id) DESC LIMIT ?",
+        (protocol.value, most),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def groups_affected(tx: Tx, package: PackageId) -> list[str]:
+    """The names of the groups that a package is affected to."""
+    rows = await tx.rows(
+        "SELECT g.name FROM group_affectation a JOIN computer_group g ON g.id = a.group_id "
+        "WHERE a.package_id = ? ORDER BY g.name",
+        (package,),
+    )
+    return [row["name"] for row in rows]
+
+
+async def edits_begun(tx: Tx, package: PackageId) -> int:
+    """How many drafts there are that edit a package."""
+    return int(await tx.value("SELECT count(*) FROM draft WHERE package_id = ?", (package,)))
+
+
 async def _put_pieces(tx: Tx, package: PackageId, pieces: Iterable[Piece]) -> None:
     await tx.many(
         "INSERT INTO fragment (package_id, number, size, sha256) VALUES (?, ?, ?, ?)",

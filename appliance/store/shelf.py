@@ -12,15 +12,17 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from appliance.disk import sync_folder
-from appliance.domain.fragments import count, length, show_size
+from appliance.domain.fragments import count, length
 from appliance.domain.package import PackageId, Payload, Piece, is_package_id
 from appliance.domain.refusal import Kind, Refusal
+from appliance.store.uploads import Digests, Parts, Uploads, forget, must_hold
 
 try:
     import fcntl
@@ -28,7 +30,7 @@ except ImportError:  # Windows: a sweep there finds no lock and relies on one se
     fcntl = None  # type: ignore[assignment]
 
 READ = 1024 * 1024
-RESERVE = 64 * 1024**2  # bytes that stay free on the disk for the database
+SETTLE = 64 * 1024 * 1024  # bytes of one file that wait for the disk
 BUILDING = ".building"
 OLD = ".old"
 
@@ -44,10 +46,11 @@ class Cut:
 
 
 class Shelf:
-    """The folder `fragments/`, one folder below it for each package."""
+    """The folder `fragments/`, one folder below it for each package; beside them the files of drafts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.uploads = Uploads(folder)
 
     def prepare(self) -> None:
         """Make the folder, for its owner only."""
@@ -168,41 +171,76 @@ class Building:
         self.package = package
         self.finished = False
 
-    def cut(self, source: BinaryIO, size: int, fragment_size: int, file_format: str, progress: Progress) -> Cut:
-        """Write `source` (exactly `size` bytes) as fragments. Memory stays at one READ. Raises Refusal."""
+    def cut(
+        self,
+        source: BinaryIO,
+        size: int,
+        fragment_size: int,
+        file_format: str,
+        progress: Progress,
+        *,
+        parts: Parts | None = None,
+    ) -> Cut:
+        """Write `source` (exactly `size` bytes) as fragments. Memory stays at a few READs. Raises Refusal.
+
+        `parts`: the source is an upload, whose pieces become the fragments where they have the right size.
+        """
         fragments = count(size, fragment_size)
-        free = shutil.disk_usage(self.path).free
-        if free < size + RESERVE:
-            raise Refusal(
-                Kind.TOO_LARGE,
-                "it needs {size} on the server's disk and {free} are free.",
-                "file",
-                size=show_size(size + RESERVE),
-                free=show_size(free),
-            )
-        whole_md5 = hashlib.md5(usedforsecurity=False)  # what genuine agents verify (protocol.md 4)
-        whole = hashlib.sha256()
+        known = parts.digests if parts else None
+        if parts and parts.size == size and (parts.piece_size == fragment_size or len(parts.files) == fragments == 1):
+            if self._took(parts):
+                if known:
+                    progress(size, size)
+                    pieces = [Piece(length(n, size, fragment_size), s) for n, s in enumerate(known.pieces, 1)]
+                    return _cut(known, size, pieces, fragment_size, file_format)
+            else:
+                parts = None
+        else:
+            parts = None
+        if not parts:
+            must_hold(self.path, size)
         pieces, done = [], 0
-        for number in range(1, fragments + 1):
-            digest, left = hashlib.sha256(), length(number, size, fragment_size)
-            pieces_size = left
-            with self._new(f"{self.package}-{number}") as out:
-                while left:
-                    data = source.read(min(READ, left))
-                    if not data:
-                        raise Refusal(Kind.CONFLICT, "it became shorter while it was read; build again.", "file")
-                    out.write(data)
-                    digest.update(data)
-                    whole.update(data)
-                    whole_md5.update(data)
-                    left -= len(data)
-                    done += len(data)
-                    progress(done, size)
-            pieces.append(Piece(pieces_size, digest.hexdigest()))
-        if source.read(1):
-            raise Refusal(Kind.CONFLICT, "it became longer while it was read; build again.", "file")
-        payload = Payload(size, fragment_size, fragments, whole_md5.hexdigest(), whole.hexdigest(), file_format)
-        return Cut(payload, tuple(pieces))
+        with _Whole(known, one=fragments == 1) as whole:
+            for number in range(1, fragments + 1):
+                digest, left = hashlib.sha256(), length(number, size, fragment_size)
+                pieces_size = left
+                with self._new(f"{self.package}-{number}") if not parts else contextlib.nullcontext() as out:
+                    while left:
+                        data = source.read(min(READ, left))
+                        if not data:
+                            raise Refusal(Kind.CONFLICT, "it became shorter while it was read; build again.", "file")
+                        whole.update(data)
+                        if out:
+                            out.write(data)
+                            if left > len(data) and (left - len(data)) % SETTLE < len(data):
+                                _settle(out)
+                        digest.update(data)
+                        left -= len(data)
+                        done += len(data)
+                        progress(done, size)
+                pieces.append(Piece(pieces_size, digest.hexdigest()))
+            if source.read(1):
+                raise Refusal(Kind.CONFLICT, "it became longer while it was read; build again.", "file")
+            return _cut(whole.digests(pieces[0].sha256), size, pieces, fragment_size, file_format)
+
+    def _took(self, parts: Parts) -> bool:
+        """Give the pieces of an upload their second name, as fragments; False on a file system without hard links."""
+        made: list[Path] = []
+        try:
+            for number, file in enumerate(parts.files, 1):
+                fragment = self.path / f"{self.package}-{number}"
+                os.link(file, fragment)
+                made.append(fragment)
+                descriptor = os.open(fragment, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        except OSError:
+            for fragment in made:
+                fragment.unlink()
+            return False
+        return True
 
     def take_over(self) -> None:
         """Link the fragments of the package as it stands into this folder; an edit without a new file."""
@@ -236,8 +274,54 @@ class Building:
         descriptor = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with os.fdopen(descriptor, "wb") as out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
+            _settle(out)
+
+
+def _settle(out: BinaryIO) -> None:
+    """On the disk, and no longer in the memory that other files are in want of."""
+    out.flush()
+    os.fsync(out.fileno())
+    forget(out.fileno())
+
+
+class _Whole:
+    """The digests of a whole file beside those of its fragments; the slower one on a thread of its own."""
+
+    def __init__(self, known: Digests | None, *, one: bool) -> None:
+        self._known = known
+        self._md5 = hashlib.md5(usedforsecurity=False)  # what genuine agents verify (protocol.md 4)
+        self._sha256 = None if one else hashlib.sha256()
+        self._beside = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> _Whole:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beside.shutdown()
+
+    def update(self, data: bytes) -> None:
+        """The next bytes."""
+        if self._known is not None:
+            return
+        if self._last is not None:
+            self._last.result()
+        self._last = self._beside.submit(self._md5.update, data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
+
+    def digests(self, first_sha256: str) -> Digests:
+        """What came out at the end."""
+        if self._known is not None:
+            return self._known
+        if self._last is not None:
+            self._last.result()
+        sha256 = self._sha256.hexdigest() if self._sha256 is not None else first_sha256
+        return Digests(self._md5.hexdigest(), sha256)
+
+
+def _cut(whole: Digests, size: int, pieces: Sequence[Piece], fragment_size: int, file_format: str) -> Cut:
+    return Cut(Payload(size, fragment_size, len(pieces), whole.md5, whole.sha256, file_format), tuple(pieces))
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ from appliance.operations.depot import open_fragment, read_description
 from appliance.operations.desk import Desk
 from appliance.operations.edit_package import edit_package
 from appliance.operations.start import sweep
-from appliance.store import packages, shelf
+from appliance.store import packages, shelf, uploads
 from appliance.wire import info, manifest
 from tests.fakes.appliance import build, environment, on_desk, rows, shelved
 from tests.fakes.archives import targz_of
@@ -522,7 +522,7 @@ def test_a_disk_without_room_is_refused_before_a_byte_is_written(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = shutil.disk_usage(tmp_path).free
-    monkeypatch.setattr(shelf, "RESERVE", free)
+    monkeypatch.setattr(uploads, "RESERVE", free)
     made = shelf.Shelf(tmp_path)
     with (
         pytest.raises(Refusal, match="are free") as caught,

@@ -10,8 +10,6 @@ CREATE TABLE user (
     disabled     INTEGER NOT NULL DEFAULT 0,
     created_at   INTEGER NOT NULL,
     last_login   INTEGER,
-    failures     INTEGER NOT NULL DEFAULT 0, -- on end, since the last good login
-    blocked_till INTEGER NOT NULL DEFAULT 0,
     totp_secret  TEXT, -- base32; NULL: no second factor
     totp_step    INTEGER NOT NULL DEFAULT 0 -- the last one used: none is used twice
 );
@@ -51,10 +49,12 @@ CREATE TABLE token (
     UNIQUE (user_id, name)
 );
 
--- Failed logins by address, so that one address cannot try all accounts.
+-- Failed sign-ins on end. By name, known or not, so that an answer never tells which; and by address, so that one
+-- cannot try all accounts.
 CREATE TABLE login_failure (
-    address      TEXT PRIMARY KEY,
+    who          TEXT PRIMARY KEY, -- 'name ana', 'address 192.0.2.7'
     failures     INTEGER NOT NULL,
+    last_at      INTEGER NOT NULL,
     blocked_till INTEGER NOT NULL
 ) WITHOUT ROWID;
 
@@ -117,6 +117,9 @@ ALTER TABLE affectation ADD COLUMN group_id INTEGER REFERENCES computer_group ON
 ALTER TABLE affectation ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE affectation ADD COLUMN fetched_at INTEGER;
 CREATE INDEX affectation_group ON affectation (group_id) WHERE group_id IS NOT NULL;
+-- Statistics of a package are counted from this index alone.
+DROP INDEX affectation_package;
+CREATE INDEX affectation_package ON affectation (package_id, stage, received, changed_at, notified_at);
 CREATE INDEX affectation_activation ON affectation (activation_id) WHERE activation_id IS NOT NULL;
 
 CREATE TABLE saved_search (
@@ -134,6 +137,8 @@ CREATE TABLE draft (
     form        TEXT NOT NULL, -- JSON
     file_name   TEXT NOT NULL DEFAULT '',
     size        INTEGER NOT NULL DEFAULT 0, -- bytes that the browser announced
+    piece       INTEGER NOT NULL DEFAULT 0, -- bytes of the pieces that the file is kept in
+    member      TEXT NOT NULL DEFAULT '', -- the file's name in the archive that the server packed it into
     created_at  INTEGER NOT NULL,
     changed_at  INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -152,7 +157,28 @@ CREATE TABLE inventory_said (
     PRIMARY KEY (computer_id, value_id)
 ) WITHOUT ROWID;
 CREATE INDEX inventory_said_value ON inventory_said (value_id);
+CREATE TRIGGER inventory_value_unsaid AFTER DELETE ON inventory_said BEGIN
+    DELETE FROM inventory_value
+     WHERE id = OLD.value_id AND NOT EXISTS (SELECT 1 FROM inventory_said WHERE value_id = OLD.value_id);
+END;
 
+CREATE INDEX account_key ON account (key COLLATE NOCASE);
+CREATE INDEX computer_named ON computer (name COLLATE NOCASE);
 CREATE INDEX computer_osname ON computer (osname);
 CREATE INDEX computer_tag ON computer (tag);
 CREATE INDEX computer_last_contact ON computer (last_contact);
+
+-- The key of a certificate request, until its certificate is installed.
+CREATE TABLE certificate_request (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    request     TEXT NOT NULL, -- PEM
+    private_key TEXT NOT NULL, -- PEM; nowhere else
+    made_at     INTEGER NOT NULL
+);
+
+-- Roots of other authorities that issued a server certificate: they stand in cacert.pem beside our own.
+CREATE TABLE foreign_root (
+    sha256      TEXT PRIMARY KEY, -- of the certificate, DER
+    certificate TEXT NOT NULL, -- PEM
+    added_at    INTEGER NOT NULL
+) WITHOUT ROWID;
