@@ -21,6 +21,17 @@ class Setting:
     default: str
     help: str
     per_computer: bool = False
+    low: int | None = None  # None: it is no number
+    high: int | None = None
+    unit: str = ""  # s, min, h, days, cycles, bytes; "switch" is 1 for on and 0 for off
+
+
+def _number(name: str, low: int, high: int, default: str, help: str, unit: str = "") -> Setting:
+    return Setting(name, partial(_whole, name, low, high), default, help, low=low, high=high, unit=unit)
+
+
+def _size(name: str, low: int, high: int, default: str, help: str) -> Setting:
+    return Setting(name, partial(_bytes, name, low, high), default, help, low=low, high=high, unit="bytes")
 
 
 def _whole(name: str, low: int, high: int, text: str) -> int:
@@ -34,6 +45,12 @@ def _bytes(name: str, low: int, high: int, text: str) -> int:
     if not low <= size <= high:
         raise invalid(name, "{text!r} is not a size from {low} to {high} bytes.", text=text[:40], low=low, high=high)
     return size
+
+
+def _folder(name: str, text: str) -> str:
+    if text and not (re.match(r"^(/|[A-Za-z]:[\\/])", text) and text.isprintable() and len(text) <= 4096):
+        raise invalid(name, "{text!r} is not the full path of a folder.", text=text[:80])
+    return text
 
 
 def _pattern(name: str, text: str) -> str:
@@ -54,29 +71,45 @@ SETTINGS: tuple[Setting, ...] = (
             knob.name,
             partial(parse_knob, knob.name),
             str(knob.default),
-            f"{knob.help} {knob.low} to {knob.high} {knob.unit}.",
+            f"{knob.help} 1 is on, 0 is off."
+            if knob.unit == "switch"
+            else f"{knob.help} {knob.low} to {knob.high} {knob.unit}.",
             per_computer=True,
+            low=knob.low,
+            high=knob.high,
+            unit=knob.unit,
         )
         for knob in KNOBS
     ),
-    Setting(
+    _size(
         "FRAGMENT_SIZE",
-        lambda text: _bytes("FRAGMENT_SIZE", 1, 1024 * MIB, text),
+        1,
+        1024 * MIB,
         "16M",
         "Fragment size where a build names none; smaller files become one fragment.",
     ),
-    Setting(
+    _size(
+        "UPLOAD_LIMIT",
+        MIB,
+        1024**2 * MIB,
+        "8G",
+        "Largest file of a package that the console and the API take.",
+    ),
+    _number(
         "AUTO_DUPLICATE_LVL",
-        lambda text: _whole("AUTO_DUPLICATE_LVL", 0, 31, text),
+        0,
+        31,
         "7",
         "What must be equal for a new DEVICEID to be a known computer: "
         "1 host name + 2 serial + 4 MAC + 8 model + 16 UUID; 0 never.",
     ),
-    Setting(
+    _number(
         "ACCEPT_TAG_UPDATE_FROM_CLIENT",
-        lambda text: _whole("ACCEPT_TAG_UPDATE_FROM_CLIENT", 0, 1, text),
+        0,
+        1,
         "0",
         "Whether a known computer may change its TAG.",
+        "switch",
     ),
     Setting(
         "REFUSED_AGENTS",
@@ -84,35 +117,61 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Regular expression of User-Agents that are refused with 403; empty refuses none.",
     ),
-    Setting(
+    _size(
         "CONTACT_WIRE_LIMIT",
-        lambda text: _bytes("CONTACT_WIRE_LIMIT", 1024, 256 * MIB, text),
+        1024,
+        256 * MIB,
         "8M",
         "Largest message of an agent as it travels.",
     ),
-    Setting(
+    _size(
         "CONTACT_INFLATED_LIMIT",
-        lambda text: _bytes("CONTACT_INFLATED_LIMIT", 1024, 1024 * MIB, text),
+        1024,
+        1024 * MIB,
         "32M",
         "Largest message of an agent, uncompressed.",
     ),
-    Setting(
+    _number(
         "CONTACT_DEPTH_LIMIT",
-        lambda text: _whole("CONTACT_DEPTH_LIMIT", 4, 1000, text),
+        4,
+        1000,
         "64",
         "Deepest nesting in a message of an agent.",
     ),
-    Setting(
+    _number(
         "CONTACT_ELEMENT_LIMIT",
-        lambda text: _whole("CONTACT_ELEMENT_LIMIT", 100, 10_000_000, text),
+        100,
+        10_000_000,
         "250000",
         "Most elements (and most attributes) in a message of an agent.",
     ),
-    Setting(
+    _number(
         "CONTACT_DEADLINE",
-        lambda text: _whole("CONTACT_DEADLINE", 1, 600, text),
+        1,
+        600,
         "30",
         "Seconds in which a message of an agent must have arrived.",
+        "s",
+    ),
+    Setting(
+        "BACKUP_FOLDER",
+        lambda text: _folder("BACKUP_FOLDER", text),
+        "",
+        "Folder for the server's own backup, once a day; empty makes none.",
+    ),
+    _number(
+        "BACKUP_HOUR",
+        0,
+        23,
+        "3",
+        "Hour of the server's own backup; a day that was missed is made up for at the next start.",
+    ),
+    _number(
+        "BACKUP_KEEP",
+        1,
+        1000,
+        "7",
+        "How many of the server's own backups are kept.",
     ),
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

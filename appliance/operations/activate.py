@@ -9,15 +9,32 @@ import asyncio
 import ipaddress
 from dataclasses import dataclass
 
-from appliance.domain.package import Package, PackageId, Protocol
-from appliance.domain.refusal import Kind, Refusal, conflict
+from appliance.domain.account import Right
+from appliance.domain.log import Deed
+from appliance.domain.package import Package, Piece, Protocol
+from appliance.domain.refusal import Refusal, conflict
+from appliance.domain.remark import Remark
+from appliance.operations.certificates import bundle_of
 from appliance.operations.desk import Desk
 from appliance.operations.package_facts import find_package
-from appliance.store import configuration, packages
+from appliance.store import configuration, log, packages
 from appliance.store.database import Tx
+from appliance.store.packages import Marks
 from appliance.trust import probe
+from appliance.trust.probe import Stage, Target
 from appliance.wire import info
 from appliance.wire.paths import DEPOT, INFO, Location, fragment_name, parse_location
+
+INFO_FILE, FIRST_FRAGMENT, LAST_FRAGMENT = "info", "first fragment", "last fragment"
+
+# What each step makes sure of, for people
+STAGES = {
+    Stage.ADDRESS: "The name resolves to an address that packages may be served from.",
+    Stage.CONNECTION: "A web server listens there.",
+    Stage.CERTIFICATE: "Its certificate is one that agents accept.",
+    Stage.STATUS: "The file is there.",
+    Stage.CONTENT: "It is the file that was built.",
+}
 
 
 @dataclass(frozen=True)
@@ -27,15 +44,67 @@ class Activated:
     id: int
     info_location: str
     fragment_location: str
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The locations that this server serves packages at."""
+    """Two locations that a package may be activated at. `own`: served by this server; else another package is there."""
 
     info_location: str
     fragment_location: str
+    own: bool = True
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """One step of the look at one file. `refusal` says what was met and how to mend it; None: as it must be."""
+
+    what: str  # INFO_FILE, FIRST_FRAGMENT or LAST_FRAGMENT
+    stage: Stage
+    url: str
+    refusal: Refusal | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it went well."""
+        return self.refusal is None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A package and where it is to be activated, with all that a look there needs."""
+
+    package: Package
+    info: Location
+    fragments: Location
+    marks: Marks | None
+    pieces: dict[int, Piece]
+    bundle: str
+    own_ports: frozenset[int]
+
+
+async def proposals(desk: Desk, package_id: str) -> list[Proposal]:
+    """Where a package may be activated: at this server first, then where others are, newest first. Raises Refusal."""
+    async with desk.store.reading() as tx:
+        package = await find_package(tx, package_id)
+        own = await _proposal(tx, package.order.protocol)
+        known = await packages.locations(tx, package.order.protocol)
+    others = [Proposal(*pair, own=False) for pair in known if pair != (own.info_location, own.fragment_location)]
+    return [own, *others]
+
+
+async def check_steps(
+    desk: Desk, package_id: str, info_location: str | None, fragment_location: str | None
+) -> list[CheckStep]:
+    """Look at info, the first and the last fragment as an agent would, each step by step to the first that fails.
+
+    Raises Refusal where there is nothing to look at: an unknown package, an address that is none.
+    """
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        plan = await _plan(tx, package_id, info_location, fragment_location)
+    return await asyncio.to_thread(_look, plan)
 
 
 async def activate(
@@ -47,84 +116,95 @@ async def activate(
     unchecked: bool = False,
 ) -> Activated:
     """Activate a package at two locations, the proposed ones where None. Raises Refusal with what the check met."""
+    desk.must_have(Right.ADMINISTRATOR)
     async with desk.store.reading() as tx:
-        package = await find_package(tx, package_id)
-        proposed = await _proposal(tx, package.order.protocol)
-        info_at = parse_location(info_location or proposed.info_location, "info-url")
-        fragments_at = parse_location(fragment_location or proposed.fragment_location, "fragment-url")
-        authority = await configuration.credential(tx, "authority")
-        marks = await packages.marks(tx, package.id)
-        last = package.payload.fragments if package.payload else 0
-        pieces = {n: await packages.piece(tx, package.id, n) for n in {1, last} if last}
+        plan = await _plan(tx, package_id, info_location, fragment_location)
     if not unchecked:
-        if authority is None:
-            raise conflict("there are no certificates yet; start the server once, or activate with --unchecked.")
-        bundle = authority.certificate
-
-        def look() -> None:
-            check_info(package, info_at, bundle, marks.info if marks else "")
-            for number, piece in sorted(pieces.items()):
-                if piece:
-                    check_fragment(package, fragments_at, number, piece.size, piece.sha256, bundle)
-
-        await asyncio.to_thread(look)
+        for step in await asyncio.to_thread(_look, plan):
+            if step.refusal:
+                raise step.refusal
     async with desk.store.writing() as tx:
-        await find_package(tx, package_id)
-        number = await packages.activate(tx, package.id, str(info_at), str(fragments_at))
-    warnings = tuple(w for w in (_loopback("info-url", info_at), _loopback("fragment-url", fragments_at)) if w)
-    return Activated(number, str(info_at), str(fragments_at), warnings)
+        package = await find_package(tx, package_id)
+        number = await packages.activate(tx, package.id, str(plan.info), str(plan.fragments))
+        await log.append(
+            tx,
+            desk.actor,
+            Deed.PACKAGE_ACTIVATED,
+            package.id,
+            name=package.order.name,
+            activation=number,
+            info=plan.info,
+            fragments=plan.fragments,
+            checked="no" if unchecked else "yes",
+        )
+    found = (str(plan.info), str(plan.fragments))
+    return Activated(number, *found, warnings_at(*found))
+
+
+def warnings_at(*locations: str) -> tuple[Remark, ...]:
+    """What people should know of locations before they activate a package there. Raises Refusal where one is none."""
+    found = (_loopback(parse_location(location, "info-url")) for location in dict.fromkeys(locations))
+    return tuple(warning for warning in found if warning)
 
 
 async def unactivate(desk: Desk, package_id: str, activation: int | None = None) -> int:
     """Take one activation away, or all: how many went. Affectations stay and wait. Raises Refusal."""
+    desk.must_have(Right.ADMINISTRATOR)
     async with desk.store.writing() as tx:
         package = await find_package(tx, package_id)
         gone = await packages.unactivate(tx, package.id, activation)
+        if not gone and activation is not None:
+            raise conflict(
+                "package {package} has no activation {activation}.", package=package.id, activation=activation
+            )
         if not gone:
-            what = f"has no activation {activation}" if activation is not None else "is not activated"
-            raise conflict("package {package} {what}.", package=package.id, what=what)
+            raise conflict("package {package} is not activated.", package=package.id)
+        which = "all" if activation is None else activation
+        await log.append(
+            tx, desk.actor, Deed.PACKAGE_UNACTIVATED, package.id, name=package.order.name, activation=which
+        )
         return gone
 
 
-def check_info(package: Package, location: Location, authority: str, sha256: str) -> None:
-    """Fetch info over verified TLS and hold it against the package. Raises Refusal."""
-    found = probe.digest(
-        "https",
-        location.host,
-        location.port,
-        f"{location.folder}/{package.id}/{INFO}",
-        authority=authority,
-        largest=info.LARGEST,
-        field="info-url",
+async def _plan(tx: Tx, package_id: str, info_location: str | None, fragment_location: str | None) -> _Plan:
+    package = await find_package(tx, package_id)
+    proposed = await _proposal(tx, package.order.protocol)
+    last = package.payload.fragments if package.payload else 0
+    pieces = {n: await packages.piece(tx, package.id, n) for n in sorted({1, last}) if last}
+    runtime = await configuration.runtime(tx)
+    ports = [runtime.get(name, "") for name in ("http_port", "https_port")]
+    return _Plan(
+        package,
+        parse_location(info_location or proposed.info_location, "info-url"),
+        parse_location(fragment_location or proposed.fragment_location, "fragment-url"),
+        await packages.marks(tx, package.id),
+        {number: piece for number, piece in pieces.items() if piece},
+        await bundle_of(tx),
+        frozenset(int(port) for port in ports if port.isdigit()),
     )
-    if found != sha256:
-        raise _other("info-url", location, package.id, "an info file that is not this package's")
 
 
-def check_fragment(package: Package, location: Location, number: int, size: int, sha256: str, authority: str) -> None:
-    """Fetch one fragment and hold size and SHA-256 against the row. Raises Refusal."""
-    found = probe.digest(
-        package.order.protocol.value.lower(),
-        location.host,
-        location.port,
-        f"{location.folder}/{package.id}/{fragment_name(package.id, number)}",
-        authority=authority,
-        largest=size,
-        field="fragment-url",
-    )
-    if found != sha256:
-        raise _other("fragment-url", location, package.id, f"a fragment {number} that is not this package's")
+def _look(plan: _Plan) -> list[CheckStep]:
+    if not plan.bundle:
+        raise conflict("there are no certificates yet; start the server once, or activate unchecked.")
+    found = []
+    for what, target in _targets(plan):
+        for step in probe.look(target, authority=plan.bundle, own_ports=plan.own_ports):
+            found.append(CheckStep(what, step.stage, target.url, step.refusal))
+    return found
 
 
-def _other(field: str, location: Location, package: PackageId, what: str) -> Refusal:
-    return Refusal(
-        Kind.UNREACHABLE,
-        "{location} serves {what}; copy the folder {package} there again.",
-        field,
-        location=location,
-        what=what,
-        package=package,
-    )
+def _targets(plan: _Plan) -> list[tuple[str, Target]]:
+    package, at = plan.package, plan.info
+    path = f"{at.folder}/{package.id}/{INFO}"
+    info_sha256 = plan.marks.info if plan.marks else ""
+    targets = [(INFO_FILE, Target("https", at.host, at.port, path, "info-url", info.LARGEST, info_sha256))]
+    at, scheme = plan.fragments, package.order.protocol.value.lower()
+    for number, piece in plan.pieces.items():
+        path = f"{at.folder}/{package.id}/{fragment_name(package.id, number)}"
+        what = FIRST_FRAGMENT if number == 1 else LAST_FRAGMENT
+        targets.append((what, Target(scheme, at.host, at.port, path, "fragment-url", piece.size, piece.sha256)))
+    return targets
 
 
 async def _proposal(tx: Tx, protocol: Protocol) -> Proposal:
@@ -136,11 +216,14 @@ async def _proposal(tx: Tx, protocol: Protocol) -> Proposal:
     return Proposal(secure, plain if protocol is Protocol.HTTP else secure)
 
 
-def _loopback(field: str, location: Location) -> str | None:
+def _loopback(location: Location) -> Remark | None:
     try:
         loopback = ipaddress.ip_address(location.host).is_loopback
     except ValueError:
         loopback = location.host.lower() == "localhost" or location.host.lower().endswith(".localhost")
     if not loopback:
         return None
-    return f"{field}: {location.host} is the computer itself for every agent; use a name that agents can reach."
+    return Remark(
+        "{location}: {host} is the computer itself for every agent; use a name that agents can reach.",
+        {"location": location, "host": location.host},
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance.domain.affectation import Affectation
 from appliance.domain.computer import Computer
-from appliance.domain.eligibility import GENUINE_UNIX, Candidate, announce
+from appliance.domain.eligibility import announce
+from appliance.domain.group import Group
 from appliance.domain.messages import Pack, Prolog, PrologReply
 from appliance.domain.status import IN_HISTORY, Event, Stage, move
-from appliance.domain.tempo import resolve, tempo_of
+from appliance.domain.tempo import Choice, choose, resolve, tempo_of
 from appliance.operations.desk import Desk
-from appliance.store import affectations, computers, configuration
+from appliance.operations.why import candidate, situation
+from appliance.store import affectations, computers, configuration, group_affectations, groups
 from appliance.store.database import Tx
 
 DAY = 86_400
@@ -33,53 +35,41 @@ async def answer_contact(desk: Desk, prolog: Prolog, caller: Caller) -> PrologRe
         if computer is None:
             return _reply(resolve(everywhere), wanted=everywhere["FREQUENCY"] != -1)
         await computers.seen(tx, computer.id, caller.user_agent, caller.address)
-        knobs = resolve(everywhere, (), await computers.overrides(tx, computer.id))
-        packs = await _announce(tx, computer, caller, on=knobs["DOWNLOAD"] == 1)
+        member_of = (await groups.of_computers(tx, [computer.id], in_use=True)).get(computer.id, [])
+        ids = [group.id for group in member_of]
+        for_groups = await groups.overrides(tx, ids) if ids else []
+        chosen = choose(everywhere, for_groups, await computers.overrides(tx, computer.id))
+        if ids:  # who joined a group since the last contact gets what the group gets
+            await group_affectations.arm(tx, ids, [computer.id], all_groups=True)
+        packs = await _announce(tx, computer, caller, chosen, member_of)
+        knobs = {name: choice.value for name, choice in chosen.items()}
         return _reply(knobs, wanted=_inventory_wanted(computer, knobs["FREQUENCY"], tx.now), packs=packs)
 
 
-async def _announce(tx: Tx, computer: Computer, caller: Caller, *, on: bool) -> tuple[Pack, ...]:
+async def _announce(
+    tx: Tx, computer: Computer, caller: Caller, chosen: Mapping[str, Choice], member_of: Sequence[Group]
+) -> tuple[Pack, ...]:
     unfinished = await affectations.of_computer(tx, computer.id, unfinished=True)
     if not unfinished:
         return ()
     verdict = announce(
-        [_candidate(affectation) for affectation in unfinished],
-        await computers.history(tx, computer.id),
-        on=on,
-        genuine_unix=caller.user_agent.startswith(GENUINE_UNIX),
-        now=tx.now,
+        [candidate(affectation, member_of) for affectation in unfinished],
+        situation(
+            chosen,
+            user_agent=caller.user_agent,
+            last_contact=tx.now,
+            history=await computers.history(tx, computer.id),
+        ),
+        tx.now,
     )
     stages = {affectation.package: affectation.stage for affectation in unfinished}
-    for package in verdict.already:
-        stage = move(stages[package], Event.WAS_THERE)
-        assert stage is not None
-        await affectations.finish(tx, computer.id, package, stage, IN_HISTORY)
-        await affectations.note(tx, computer.id, package, "result", IN_HISTORY)
-    for pack in verdict.announced:
-        if move(stages[pack.package], Event.ANNOUNCED) is Stage.NOTIFIED:
-            await affectations.notified(tx, computer.id, pack.package)
+    there = {package: move(stages[package], Event.WAS_THERE) or stages[package] for package in verdict.already}
+    fresh = [pack.package for pack in verdict.announced if stages[pack.package] is Stage.WAITING]
+    if there:
+        await affectations.were_there(tx, computer.id, there, IN_HISTORY)
+    if fresh:
+        await affectations.notified(tx, computer.id, fresh)
     return verdict.announced
-
-
-def _candidate(affectation: Affectation) -> Candidate:
-    pack = None
-    if affectation.info_location:
-        pack = Pack(
-            package=affectation.package,
-            info_location=affectation.info_location,
-            fragment_location=affectation.fragment_location,
-            schedule=affectation.schedule,
-            post_command=affectation.post_command,
-            force=affectation.force,
-        )
-    return Candidate(
-        affectation.package,
-        affectation.package_name,
-        affectation.priority,
-        affectation.stage,
-        affectation.notified_at,
-        pack,
-    )
 
 
 def _inventory_wanted(computer: Computer, frequency_days: int, now: int) -> bool:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from appliance.domain.account import Right
 from appliance.domain.archive import Census, Shape, inner_path
 from appliance.domain.fragments import count, parse_size, proposed_size
+from appliance.domain.log import Deed
 from appliance.domain.package import (
     Action,
     Manifest,
@@ -27,14 +29,24 @@ from appliance.domain.package import (
 )
 from appliance.domain.refusal import Kind, Refusal, invalid
 from appliance.operations.desk import Desk
-from appliance.store import configuration, packages
+from appliance.store import configuration, log, packages
 from appliance.store.packages import Marks
 from appliance.store.shelf import Building, Cut
+from appliance.store.uploads import Parts, joined
 from appliance.wire import archive, info, manifest
 from appliance.wire.malformed import Malformed
 
-Progress = Callable[[str, int, int], None]  # what is done ("check" or "cut"), bytes done, bytes in all
+ENDINGS = {"zip": (".zip",), "tar.gz": (".tar.gz", ".tgz")}
+Progress = Callable[[str, int, int], None]  # what is done ("pack", "check" or "cut"), bytes done, bytes in all
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """A file that lies on the shelf itself and may be taken over; `name` as people know it."""
+
+    parts: Parts
+    name: str
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,14 @@ class Source:
     file: BinaryIO
     size: int
     format: str
+    parts: Parts | None = None
 
 
 async def build_package(
-    desk: Desk, order: Order, file: Path | None, fragment_size: str | None, progress: Progress
+    desk: Desk, order: Order, file: Path | Uploaded | None, fragment_size: str | None, progress: Progress
 ) -> Package:
-    """A new package from an order and an archive's path. Raises Refusal; then nothing is left behind."""
+    """A new package from an order and an archive. Raises Refusal; then nothing is left behind."""
+    desk.must_have(Right.ADMINISTRATOR)
     with ExitStack() as stack:
         source = open_source(stack, file)
         order = checked(order, file_format=source.format if source else None)
@@ -70,6 +84,7 @@ async def build_package(
                 async with desk.store.writing() as tx:
                     name_is_free(await packages.with_name(tx, order.name), None)
                     await packages.add(tx, package, cut.pieces if cut else (), marks)
+                    await log.append(tx, desk.actor, Deed.PACKAGE_BUILT, package.id, **told_of(package))
             except BaseException:
                 async with desk.store.reading() as tx:  # Ctrl+C may come while the row is being committed
                     is_there = await packages.find(tx, package_id)
@@ -77,6 +92,13 @@ async def build_package(
                     await asyncio.to_thread(desk.shelf.remove, package_id)
                 raise
     return package
+
+
+def told_of(package: Package) -> dict[str, object]:
+    """What the log says of a package."""
+    order, payload = package.order, package.payload
+    told = {"name": order.name, "system": order.system.value, "action": order.action.value, "argument": order.argument}
+    return {**told, "priority": order.priority, "sha256": payload.sha256 if payload else ""}
 
 
 async def in_thread(work: Callable[..., Result], *values: object, progress: Progress) -> Result:
@@ -97,10 +119,13 @@ async def in_thread(work: Callable[..., Result], *values: object, progress: Prog
         raise
 
 
-def open_source(stack: ExitStack, file: Path | None) -> Source | None:
+def open_source(stack: ExitStack, file: Path | Uploaded | None) -> Source | None:
     """The archive behind a path, opened once for all passes. Raises Refusal naming the field."""
     if file is None:
         return None
+    if isinstance(file, Uploaded):
+        upload = stack.enter_context(joined(file.parts.files))
+        return Source(upload, file.parts.size, named_format(upload, file.name), file.parts)
     try:
         opened = stack.enter_context(file.open("rb"))
         size = os.fstat(opened.fileno()).st_size
@@ -110,21 +135,25 @@ def open_source(stack: ExitStack, file: Path | None) -> Source | None:
         raise invalid("file", "{file} is no ordinary file; save it to the disk first.", file=file)
     if size == 0:
         raise invalid("file", "{file} is empty; a package's file has at least one byte.", file=file)
-    file_format = archive.format_of(opened)
-    wanted = {"zip": (".zip",), "tar.gz": (".tar.gz", ".tgz")}
-    if file_format is None:
+    return Source(opened, size, named_format(opened, file.name))
+
+
+def named_format(file: BinaryIO, name: str) -> str:
+    """The format of an archive that is named like one of that format. Raises Refusal."""
+    found = archive.format_of(file)
+    if found is None:
         raise invalid(
-            "file", "{name} is neither a zip nor a tar.gz archive; only those two can be deployed.", name=file.name
+            "file", "{name} is neither a zip nor a tar.gz archive; only those two can be deployed.", name=name
         )
-    if not file.name.lower().endswith(wanted[file_format]):
+    if not name.lower().endswith(ENDINGS[found]):
         raise invalid(
             "file",
             "{name} holds a {file_format} archive; name it *{wanted}.",
-            name=file.name,
-            file_format=file_format,
-            wanted=wanted[file_format][0],
+            name=name,
+            file_format=found,
+            wanted=ENDINGS[found][0],
         )
-    return Source(opened, size, file_format)
+    return found
 
 
 def chosen_fragment_size(source: Source | None, asked: str | None, largest: str) -> int:
@@ -181,6 +210,7 @@ def cut_source(building: Building, source: Source | None, fragment_size: int, pr
         fragment_size,
         source.format,
         lambda done, total: progress("cut", done, total),
+        parts=source.parts,
     )
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from appliance.domain.affectation import Activation, Affectation
+from appliance.domain.account import Right
+from appliance.domain.affectation import Activation, Standing
 from appliance.domain.computer import Computer
-from appliance.domain.eligibility import BUSY_SECONDS, GENUINE_UNIX, Reason, explain
+from appliance.domain.eligibility import Reason
 from appliance.domain.package import Package
 from appliance.domain.refusal import missing
 from appliance.domain.status import SHOWN, Stage, outcome
-from appliance.domain.tempo import resolve
 from appliance.operations.desk import Desk
-from appliance.store import affectations, computers, configuration, packages
+from appliance.operations.why import Seen, reasons
+from appliance.store import affectations, packages
 from appliance.store.database import Tx
+
+MANY = 20_000  # computers whose reasons are worked out together
+LARGEST_PAGE = 1_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,45 @@ class Stand:
     received: str  # as the agent sent it
     at: int  # last change, seconds
     why: Reason
+    group: str = ""  # the group it came from
+    computer_id: int = 0
+
+
+@dataclass(frozen=True)
+class StatusCount:
+    """How many computers stand at a stage with a code: `status` in the manual's words, `received` as it was sent."""
+
+    stage: Stage
+    status: str
+    received: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A package in numbers; `statuses` has the most frequent first."""
+
+    facts: PackageFacts
+    statuses: tuple[StatusCount, ...]
+
+
+@dataclass(frozen=True)
+class StandPage:
+    """Some of a package's computers by name, and how many there are in all. Pages count from 1."""
+
+    stands: tuple[Stand, ...]
+    total: int
+    page: int
+    size: int
+
+
+class Point(NamedTuple):
+    """How far a package was at a moment: how many computers had succeeded, had failed, had been notified by then."""
+
+    moment: int
+    succeeded: int
+    failed: int
+    notified: int
 
 
 async def find_package(tx: Tx, package_id: str) -> Package:
@@ -63,7 +107,8 @@ async def find_package(tx: Tx, package_id: str) -> Package:
 
 
 async def list_packages(desk: Desk) -> list[PackageFacts]:
-    """All packages, newest first."""
+    """All packages, newest first. Raises Refusal for whoever is no administrator, as all of this module."""
+    desk.must_have(Right.ADMINISTRATOR)
     async with desk.store.reading() as tx:
         activations: dict[str, list[Activation]] = {}
         for activation in await packages.activations(tx):
@@ -77,97 +122,135 @@ async def list_packages(desk: Desk) -> list[PackageFacts]:
 
 async def show_package(desk: Desk, package_id: str) -> PackageFacts:
     """One package. Raises Refusal(MISSING)."""
+    desk.must_have(Right.ADMINISTRATOR)
     async with desk.store.reading() as tx:
-        package = await find_package(tx, package_id)
-        counts = (await affectations.counts(tx)).get(package.id, {})
-        return PackageFacts(package, tuple(await packages.activations(tx, package.id)), tally(counts))
+        return await _facts(tx, package_id)
 
 
 async def package_stats(desk: Desk, package_id: str) -> tuple[PackageFacts, list[Stand]]:
-    """A package with the standing of each of its computers, by computer name. Raises Refusal(MISSING)."""
+    """A package with the standing of all its computers, by computer name: for scripts. Raises Refusal(MISSING)."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        facts = await _facts(tx, package_id)
+        standings = await affectations.of_package(tx, facts.package.id)
+        lines: list[Stand] = []
+        for begin in range(0, len(standings), MANY):
+            lines += await _stands(tx, standings[begin : begin + MANY])
+        return facts, lines
+
+
+async def package_counts(desk: Desk, package_id: str) -> Statistics:
+    """A package in numbers, per stage and per code. Raises Refusal(MISSING)."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        facts = await _facts(tx, package_id)
+        statuses = [
+            StatusCount(stage, shown_status(stage, received), received, count)
+            for stage, received, count in await affectations.codes(tx, facts.package.id)
+        ]
+        return Statistics(facts, tuple(statuses))
+
+
+async def package_computers(
+    desk: Desk, package_id: str, *, stage: Stage | None = None, status: str | None = None, page: int = 1, size: int = 50
+) -> StandPage:
+    """One page of a package's computers with their reasons: all, in one stage, or of one status. Raises Refusal."""
+    desk.must_have(Right.ADMINISTRATOR)
+    page, size = max(1, page), max(1, min(size, LARGEST_PAGE))
     async with desk.store.reading() as tx:
         package = await find_package(tx, package_id)
-        standings = await affectations.of_package(tx, package.id)
-        everywhere = (await configuration.settings(tx)).knobs()
-        own = await computers.every_override(tx, package.id)
-        at_work = await affectations.at_work(tx, package.id, tx.now - BUSY_SECONDS)
-        stages: dict[Stage, int] = {}
-        lines = []
-        for s in standings:
-            stages[s.affectation.stage] = stages.get(s.affectation.stage, 0) + 1
-            busy = at_work.get(s.affectation.computer, "") if s.user_agent.startswith(GENUINE_UNIX) else ""
-            lines.append(
-                stand(
-                    s.affectation,
-                    computer=s.computer_name,
-                    device_id=s.device_id,
-                    on=resolve(everywhere, (), own.get(s.affectation.computer))["DOWNLOAD"] == 1,
-                    busy_with=busy,
-                    last_contact=s.last_contact if s.last_inventory else None,
-                )
-            )
-        activations = tuple(await packages.activations(tx, package.id))
-        return PackageFacts(package, activations, tally(stages)), lines
-
-
-def stand(
-    affectation: Affectation,
-    *,
-    computer: str,
-    device_id: str,
-    on: bool,
-    busy_with: str,
-    last_contact: int | None,
-) -> Stand:
-    """An affectation in the manual's words, with the reason why it stands there."""
-    stage = affectation.stage
-    status = SHOWN.get(stage) or outcome(affectation.received).status
-    why = explain(
-        stage,
-        status,
-        activated=bool(affectation.info_location),
-        on=on,
-        busy_with=busy_with,
-        last_contact=last_contact,
-        at=affectation.notified_at if stage is Stage.NOTIFIED else affectation.changed_at,
-    )
-    return Stand(
-        computer,
-        device_id,
-        affectation.package,
-        affectation.package_name,
-        stage,
-        status,
-        affectation.received,
-        affectation.changed_at,
-        why,
-    )
-
-
-def stands_of_computer(
-    unfinished_and_done: Sequence[Affectation], *, computer: Computer, on: bool, now: int
-) -> list[Stand]:
-    """The standing of every package of one computer; what holds one back is another in the same list."""
-    at_work = [
-        a
-        for a in unfinished_and_done
-        if a.stage is Stage.NOTIFIED and a.info_location and a.notified_at and now - a.notified_at < BUSY_SECONDS
-    ]
-    result = []
-    for affectation in unfinished_and_done:
-        others = [a.package_name for a in at_work if a.package != affectation.package]
-        busy = others[0] if others and computer.user_agent.startswith(GENUINE_UNIX) else ""
-        result.append(
-            stand(
-                affectation,
-                computer=computer.name,
-                device_id=computer.device_id,
-                on=on,
-                busy_with=busy,
-                last_contact=computer.last_contact if computer.last_inventory else None,
-            )
+        received = None
+        if status is not None:
+            codes = [
+                (s, code) for s, code, _ in await affectations.codes(tx, package.id) if shown_status(s, code) == status
+            ]
+            unfinished = {s for s, _ in codes if s in SHOWN}
+            stage = unfinished.pop() if unfinished else stage
+            received = None if stage in SHOWN else [code for _, code in codes]
+        total = await affectations.count_of_package(tx, package.id, stage=stage, received=received)
+        page = min(page, max(1, -(-total // size)))  # rows may have gone since the link was made
+        standings = await affectations.of_package(
+            tx, package.id, stage=stage, received=received, offset=(page - 1) * size, limit=size, total=total
         )
+        return StandPage(tuple(await _stands(tx, standings)), total, page, size)
+
+
+async def package_progress(desk: Desk, package_id: str, points: int = 60) -> list[Point]:
+    """How a package went on over time, in at most so many points. Raises Refusal(MISSING)."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        package = await find_package(tx, package_id)
+        span = await affectations.span(tx, package.id)
+        if span is None:
+            return []
+        begin, end = span
+        step = -(-(end - begin + 1) // points)
+        sums: dict[int, dict[str, int]] = {}
+        for number, kind, count in await affectations.over_time(tx, package.id, begin, step):
+            bucket = sums.setdefault(max(0, number), {})
+            bucket[kind] = bucket.get(kind, 0) + count
+    result: list[Point] = []
+    so_far = {"success": 0, "already": 0, "error": 0, "notified": 0}
+    for number in range((end - begin) // step + 1):
+        for kind, count in sums.get(number, {}).items():
+            so_far[kind] += count
+        moment = min(end, begin + (number + 1) * step - 1)
+        result.append(Point(moment, so_far["success"] + so_far["already"], so_far["error"], so_far["notified"]))
     return result
+
+
+async def stands_of_computer(tx: Tx, computer: Computer) -> list[Stand]:
+    """The standing of every package of one computer, in the order of priority."""
+    return await _stands(
+        tx,
+        [
+            Standing(
+                affectation,
+                computer.name,
+                computer.device_id,
+                computer.user_agent,
+                computer.last_contact,
+                computer.last_inventory,
+            )
+            for affectation in await affectations.of_computer(tx, computer.id)
+        ],
+    )
+
+
+async def _facts(tx: Tx, package_id: str) -> PackageFacts:
+    package = await find_package(tx, package_id)
+    counts = (await affectations.counts(tx, package.id)).get(package.id, {})
+    return PackageFacts(package, tuple(await packages.activations(tx, package.id)), tally(counts))
+
+
+async def _stands(tx: Tx, standings: Sequence[Standing]) -> list[Stand]:
+    """Standings in the manual's words, each with the reason why it is there."""
+    seen = {
+        s.affectation.computer: Seen(s.affectation.computer, s.user_agent, s.last_contact if s.last_inventory else None)
+        for s in standings
+    }
+    whys = await reasons(tx, list(seen.values()), [s.affectation for s in standings])
+    return [
+        Stand(
+            s.computer_name,
+            s.device_id,
+            s.affectation.package,
+            s.affectation.package_name,
+            s.affectation.stage,
+            shown_status(s.affectation.stage, s.affectation.received),
+            s.affectation.received,
+            s.affectation.changed_at,
+            whys[s.affectation.computer, s.affectation.package],
+            s.affectation.group_name,
+            s.affectation.computer,
+        )
+        for s in standings
+    ]
+
+
+def shown_status(stage: Stage, received: str) -> str:
+    """What stands in a status column, in the manual's words."""
+    return SHOWN.get(stage) or outcome(received).status
 
 
 def tally(stages: dict[Stage, int]) -> Counts:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.desk import Desk
-from appliance.store import configuration, packages
+from appliance.operations.drafts import sweep_drafts
+from appliance.store import backup, configuration, packages
 from appliance.store.database import unusable
 
 try:
@@ -53,7 +54,10 @@ async def sweep(desk: Desk) -> list[str]:
     idle = await asyncio.to_thread(desk.shelf.idle)
     async with desk.store.reading() as tx:
         manifests = await packages.manifest_digests(tx)
-    return await asyncio.to_thread(desk.shelf.sweep, idle, manifests)
+    swept = await asyncio.to_thread(desk.shelf.sweep, idle, manifests)
+    for folder in (desk.store.path.parent, desk.shelf.folder):
+        swept += await asyncio.to_thread(backup.sweep_scratch, folder)
+    return swept + await sweep_drafts(desk)
 
 
 async def write_down(desk: Desk, facts: Mapping[str, str]) -> None:

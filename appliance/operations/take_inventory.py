@@ -9,9 +9,10 @@ from appliance.domain.messages import Inventory, InventoryReply
 from appliance.operations.answer_contact import Caller
 from appliance.operations.desk import Desk
 from appliance.settings import Settings
-from appliance.store import computers, configuration
+from appliance.store import computers, configuration, values
 from appliance.store.database import Tx
 from appliance.wire import contact
+from appliance.wire.markup import MarkupLimits
 
 NAME_BIT, SERIAL_BIT, MAC_BIT, MODEL_BIT, UUID_BIT = 1, 2, 4, 8, 16
 
@@ -60,10 +61,14 @@ NO_MACS = frozenset(
 )
 UNTAGGED = "NA"
 
+# What is kept was let in under the limits of its day, and merging may have doubled it.
+KEPT = MarkupLimits(depth=1000, elements=20_000_000, attributes=20_000_000)
+
 
 async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> InventoryReply:
     """Keep an inventory; the reply carries the account values where the computer's differ."""
     xml, packed, sections = await _whole(desk, inventory)
+    searched = await asyncio.to_thread(values.searchable, inventory.sections)
     async with desk.store.writing() as tx:
         settings = await configuration.settings(tx)
         computer, is_new = await _recognise(tx, inventory, settings)
@@ -82,6 +87,7 @@ async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> In
             await computers.put_softwares(tx, computer, _softwares(inventory))
         if "NETWORKS" in present:
             await computers.put_networks(tx, computer, _networks(inventory))
+        await values.put_values(tx, computer, searched, present)
         await computers.put_history(tx, computer, inventory.history)
         return await _account(tx, computer, inventory, settings, is_new=is_new)
 
@@ -97,7 +103,7 @@ async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes, list[s
             sections |= set(known.sections)
 
     def work() -> tuple[bytes, bytes, list[str]]:
-        xml = contact.merge_inventory(old, inventory.xml) if old else inventory.xml
+        xml = contact.merge_inventory(old, inventory.xml, KEPT) if old else inventory.xml
         return xml, computers.pack_xml(xml), sorted(sections)
 
     return await asyncio.to_thread(work)

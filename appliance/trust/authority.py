@@ -29,7 +29,7 @@ class Issued:
 
 def make_authority(now: int) -> Issued:
     """A new CA: path length 1, so that a later authority can be cross-signed."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    key = new_key()
     start = datetime.fromtimestamp(now, UTC)
     name = x509.Name(
         [
@@ -44,7 +44,7 @@ def make_authority(now: int) -> Issued:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    return Issued(_pem(certificate), _key_pem(key))
+    return Issued(_pem(certificate), key_pem(key))
 
 
 def issue_server(authority: Issued, names: Sequence[str], now: int) -> Issued:
@@ -52,14 +52,14 @@ def issue_server(authority: Issued, names: Sequence[str], now: int) -> Issued:
     issuer = x509.load_pem_x509_certificate(authority.certificate.encode())
     issuer_key = serialization.load_pem_private_key(authority.private_key.encode(), None)
     assert isinstance(issuer_key, rsa.RSAPrivateKey)
-    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+    key = new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     certificate = (
         _builder(subject, issuer.subject, key.public_key(), datetime.fromtimestamp(now, UTC), SERVER_DAYS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([general_name(name) for name in names]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
@@ -67,7 +67,7 @@ def issue_server(authority: Issued, names: Sequence[str], now: int) -> Issued:
         )
         .sign(issuer_key, hashes.SHA256())
     )
-    return Issued(_pem(certificate), _key_pem(key))
+    return Issued(_pem(certificate), key_pem(key))
 
 
 def still_good(server: Issued, names: Sequence[str], now: int) -> bool:
@@ -76,7 +76,7 @@ def still_good(server: Issued, names: Sequence[str], now: int) -> bool:
     alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     covered = {str(general.value) for general in alternative}
     left = certificate.not_valid_after_utc.timestamp() - now
-    return {str(_general_name(name).value) for name in names} <= covered and left > SERVER_DAYS * 86_400 / 3
+    return {str(general_name(name).value) for name in names} <= covered and left > SERVER_DAYS * 86_400 / 3
 
 
 def own_names() -> list[str]:
@@ -121,7 +121,8 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
     )
 
 
-def _general_name(name: str) -> x509.GeneralName:
+def general_name(name: str) -> x509.GeneralName:
+    """A name as certificates have it: an address, or a DNS name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -132,7 +133,13 @@ def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def _key_pem(key: rsa.RSAPrivateKey) -> str:
+def new_key() -> rsa.RSAPrivateKey:
+    """A key of the kind that all agents verify."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
+
+
+def key_pem(key: rsa.RSAPrivateKey) -> str:
+    """A key as it is kept, in the database only."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()

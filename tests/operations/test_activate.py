@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import socket
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.appliance import Running, build, must, rows, say, serving, shelved
+from appliance.domain.account import Role, user_actor
+from appliance.domain.refusal import Kind, Refusal
+from appliance.operations.activate import activate, check_steps, proposals, unactivate
+from appliance.operations.desk import Desk
+from appliance.trust.probe import Stage
+from tests.fakes.appliance import Running, build, must, on_desk, rows, say, serving, shelved
 from tests.fakes.archives import targz_of
 
 
@@ -110,18 +118,42 @@ def test_several_activations_and_the_same_one_again(site: Site) -> None:
     assert int(must("package", "activate", site.bare, "--info-url", info, data=site.data)) > int(first)
 
 
+@contextlib.contextmanager
+def moved(data: Path, **ports: int) -> Iterator[None]:
+    """The server's ports as another start of it would have written them down."""
+    before = dict(rows(data, "SELECT name, value FROM runtime"))
+    put(data, {name: str(port) for name, port in ports.items()})
+    try:
+        yield
+    finally:
+        put(data, before)
+
+
+def put(data: Path, values: dict[str, str]) -> None:
+    with contextlib.closing(sqlite3.connect(data / "ocs.sqlite", isolation_level=None)) as connection:
+        connection.executemany("INSERT OR REPLACE INTO runtime (name, value) VALUES (?, ?)", values.items())
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 def test_a_wrong_port(site: Site) -> None:
-    assert "info-url: https://127.0.0.1:1/download" in site.refusal("--info-url", "127.0.0.1:1/download")
-    assert "Connection refused" in site.refusal("--fragment-url", "127.0.0.1:1/download")
+    port = closed_port()
+    assert "is on this server itself" in site.refusal("--info-url", f"127.0.0.1:{port}/download")
+    with moved(site.data, https_port=port):
+        said = site.refusal("--info-url", f"127.0.0.1:{port}/download")
+        assert f"info-url: nothing listens at https://127.0.0.1:{port}/download" in said
     assert "does not speak TLS as agents do" in site.refusal("--info-url", site.fragments)
     assert "fragment-url" in site.refusal("--fragment-url", site.info)
 
 
 def test_a_folder_that_is_not_there(site: Site) -> None:
-    assert "answers 404 (not found)" in site.refusal("--info-url", f"127.0.0.1:{site.server.https}/elsewhere")
+    assert "is not there (404)" in site.refusal("--info-url", f"127.0.0.1:{site.server.https}/elsewhere")
     said = site.refusal("--fragment-url", f"127.0.0.1:{site.server.http}/elsewhere")
     assert said.startswith("ocs.pyz: fragment-url: http://127.0.0.1:")
-    assert "answers 404" in said
+    assert "is not there (404)" in said
 
 
 def test_a_server_of_another_authority(site: Site, tmp_path: Path) -> None:
@@ -129,13 +161,14 @@ def test_a_server_of_another_authority(site: Site, tmp_path: Path) -> None:
     package = build(stranger, "mine")
     assert "there are no certificates yet" in site.refusal(data=stranger, package=package)
     must("tls", "export-ca", data=stranger)
+    put(stranger, {"https_port": str(site.server.https)})
     said = site.refusal("--info-url", site.info, data=stranger, package=package)
-    assert "shows a certificate that agents refuse: unable to get local issuer certificate" in said
+    assert "shows a certificate that agents refuse (unable to get local issuer certificate)" in said
 
 
 def test_a_name_that_is_not_in_the_certificate(site: Site) -> None:
     said = site.refusal("--info-url", f"127.1:{site.server.https}/download")
-    assert "shows a certificate that agents refuse: Hostname mismatch" in said
+    assert "shows a certificate that agents refuse (Hostname mismatch" in said
 
 
 def test_a_name_that_does_not_resolve(site: Site) -> None:
@@ -143,12 +176,65 @@ def test_a_name_that_does_not_resolve(site: Site) -> None:
 
 
 def test_other_content_than_was_built(site: Site, other: Running) -> None:
-    said = site.refusal("--info-url", f"127.0.0.1:{other.https}/download")
-    assert f"serves an info file that is not this package's; copy the folder {site.package} there again" in said
-    said = site.refusal(
-        "--info-url", site.info, "--fragment-url", f"127.0.0.1:{other.https}/download", package=site.secure
-    )
-    assert "serves a fragment 1 that is not this package's" in said
+    with moved(site.data, https_port=other.https):
+        said = site.refusal("--info-url", f"127.0.0.1:{other.https}/download")
+        assert f"{site.package}/info is not the file that was built; copy the package's folder there again" in said
+    with moved(site.data, http_port=other.https):
+        there = f"127.0.0.1:{other.https}/download"
+        said = site.refusal("--info-url", site.info, "--fragment-url", there, package=site.secure)
+        assert f"{site.secure}/{site.secure}-1 is not the file that was built" in said
+
+
+def test_every_step_is_told_and_what_failed_says_how_to_mend_it(site: Site) -> None:
+    wrong = f"127.0.0.1:{site.server.http}/elsewhere"
+    steps = on_desk(site.data, check_steps, site.package, None, wrong)
+    assert [(step.what, step.stage.value, step.ok) for step in steps] == [
+        *[("info", stage.value, True) for stage in Stage],
+        *[("first fragment", stage, stage != "status") for stage in ("address", "connection", "status")],
+        *[("last fragment", stage, stage != "status") for stage in ("address", "connection", "status")],
+    ]
+    assert steps[0].url == f"https://{site.info}/{site.package}/info"
+    assert steps[-1].url == f"http://{wrong}/{site.package}/{site.package}-4"
+    failed = steps[-1].refusal
+    assert failed
+    assert (failed.field, failed.values) == ("fragment-url", {"url": steps[-1].url})
+    assert all(step.ok for step in on_desk(site.data, check_steps, site.package, None, None))
+
+
+def test_the_console_port_is_no_depot(site: Site) -> None:
+    (step,) = on_desk(site.data, check_steps, site.bare, f"127.0.0.1:{site.server.console}/download", None)
+    assert (step.stage, step.ok) == (Stage.ADDRESS, False)
+
+
+def test_other_sites_addresses_are_proposed_behind_our_own(site: Site) -> None:
+    must("package", "activate", site.bare, "--unchecked", "--info-url", "a.example.org/d", data=site.data)
+    found = on_desk(site.data, proposals, site.package)
+    assert (found[0].info_location, found[0].fragment_location, found[0].own) == (site.info, site.fragments, True)
+    assert ("a.example.org/d", False) in [(proposal.info_location, proposal.own) for proposal in found]
+    assert len({(p.info_location, p.fragment_location) for p in found}) == len(found)
+    (secure,) = [p for p in on_desk(site.data, proposals, site.secure) if p.own]
+    assert secure.fragment_location == site.info
+
+
+def test_who_activated_what_stands_in_the_log(site: Site) -> None:
+    number = must("package", "activate", site.bare, "--unchecked", "--info-url", "b.example.org/d", data=site.data)
+    must("package", "unactivate", site.bare, "--activation", number, data=site.data)
+    deeds = rows(site.data, "SELECT deed, subject, detail FROM log ORDER BY id DESC LIMIT 2")
+    assert [row[:2] for row in deeds] == [("package unactivated", site.bare), ("package activated", site.bare)]
+    assert "b.example.org/d" in deeds[1][2]
+    assert '"checked": "no"' in deeds[1][2]
+
+
+def test_a_user_may_neither_look_nor_activate(site: Site) -> None:
+    async def both(desk: Desk) -> None:
+        user = desk.acting(user_actor("eve", "console", Role.USER, 2, []))
+        for verb in (check_steps(user, site.bare, None, None), activate(user, site.bare, None, None),
+                     unactivate(user, site.bare)):  # fmt: skip
+            with pytest.raises(Refusal) as refused:
+                await verb
+            assert refused.value.kind is Kind.FORBIDDEN
+
+    on_desk(site.data, both)
 
 
 def test_a_fragment_that_is_damaged_on_the_disk(site: Site) -> None:
@@ -156,7 +242,7 @@ def test_a_fragment_that_is_damaged_on_the_disk(site: Site) -> None:
     whole = last.read_bytes()
     last.write_bytes(whole[:-1])
     try:
-        assert "answers 503" in site.refusal()
+        assert "is answered with 503" in site.refusal()
     finally:
         last.write_bytes(whole)
 

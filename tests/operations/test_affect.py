@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.search import parse
-from appliance.operations.affect import Selection, Terms, Validation, affect, unaffect, validate
+from appliance.operations import affect as affecting
+from appliance.operations.affect import (
+    Selection,
+    Terms,
+    Validation,
+    affect,
+    preview_affect,
+    preview_validation,
+    unaffect,
+    validate,
+)
 from tests.fakes.appliance import device
 from tests.operations.kit import ALL, Scene, play
 
@@ -205,5 +216,113 @@ def test_every_change_is_an_event_with_its_time(tmp_path: Path) -> None:
             (begin + 180, "affected", "force"),
             (begin + 180, "unaffected", "waiting"),
         ]
+
+    play(tmp_path, script)
+
+
+def test_computers_are_chosen_by_number_by_a_search_with_alternatives_and_by_criteria_within_a_search(
+    tmp_path: Path,
+) -> None:
+    async def script(scene: Scene) -> None:
+        await fleet(scene)
+        either = ((parse("NAME = alpha"),), (parse("NAME = gamma"),))
+        for selection, count in (
+            (Selection(ids=(1, 3, 3, 99)), 2),
+            (Selection(search=either), 2),
+            (Selection(search=()), 3),
+            (Selection(search=either, criteria=(parse("NAME LIKE mm"),)), 1),
+        ):
+            assert await scene.affect(await scene.package(str(count) + str(selection)[-80:]), selection) == count
+
+    play(tmp_path, script)
+
+
+def test_a_preview_says_what_affecting_would_do_and_does_nothing(tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        await fleet(scene)
+        package = await scene.package()
+        await scene.affect(package, Selection(computers=("alpha", "beta")))
+        for name, code in ((A, "ERR_EXECUTE"), (B, "SUCCESS")):
+            await scene.contact(name)
+            await scene.report(name, package, code)
+        before = await scene.rows("SELECT * FROM affectation, event, log")
+        for terms, numbers in ((Terms(), (1, 1, 1)), (Terms(force=True), (1, 2, 0))):
+            preview = await preview_affect(scene.desk, package, ALL, terms)
+            assert (preview.new, preview.again, preview.unchanged) == numbers
+        with pytest.raises(Refusal):
+            await preview_affect(scene.desk, package, ALL, Terms(schedule="soon"))
+        assert await scene.rows("SELECT * FROM affectation, event, log") == before
+        assert await scene.affect(package, force=True) == 3
+        waiting = await preview_affect(scene.desk, package, ALL, Terms(force=True))
+        assert (waiting.new, waiting.again, waiting.unchanged) == (0, 0, 3)
+        assert (await preview_affect(scene.desk, package, ALL)).again == 3, "other terms"
+
+    play(tmp_path, script)
+
+
+@pytest.mark.parametrize("button", Validation)
+def test_a_preview_of_the_buttons_counts_what_they_remove(tmp_path: Path, button: Validation) -> None:
+    async def script(scene: Scene) -> None:
+        names = [device(name) for name in ("waiting", "notified", "success", "error", "already")]
+        for name in names:
+            await scene.inventory(name)
+        package = await scene.package()
+        await scene.affect(package)
+        for name in names[1:]:
+            await scene.contact(name)
+        for name, code in zip(names[2:], ("SUCCESS", "ERR_EXECUTE", "SUCCESS_ALREADY_SETUP"), strict=True):
+            await scene.report(name, package, code)
+        preview = await preview_validation(scene.desk, package)
+        assert set(preview.spared.values()) == {0}
+        assert await validate(scene.desk, package, button) == preview.cleared[button]
+
+    play(tmp_path, script)
+
+
+def test_what_was_done_is_logged_with_whom_it_was_for(tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        await fleet(scene)
+        package = await scene.package("Player")
+        log = await scene.rows("SELECT count(*) FROM log")
+        await scene.affect(package, Selection(criteria=(parse("NAME LIKE a"),)), schedule="2026/12/24 18:00")
+        await unaffect(scene.desk, package, Selection(computers=("beta",)))
+        await validate(scene.desk, package, Validation.NOT_NOTIFIED)
+        found = await scene.rows("SELECT deed, subject, detail FROM log ORDER BY id LIMIT 9 OFFSET ?", log[0][0])
+        assert [(deed, subject) for deed, subject, _ in found] == [
+            ("package affected", package),
+            ("package unaffected", package),
+            ("statistics validated", package),
+        ]
+        details = [json.loads(detail) for _, _, detail in found]
+        assert details[0]["name"] == "Player"
+        assert (details[0]["count"], details[0]["schedule"]) == ("3", "2026/12/24 18:00")
+        assert json.loads(details[0]["search"]) == [[{"field": "NAME", "operator": "LIKE", "value": "a"}]]
+        assert (details[1]["computers"], details[1]["count"]) == ("beta", "1")
+        assert (details[2]["button"], details[2]["count"]) == ("not-notified", "2")
+
+    play(tmp_path, script)
+
+
+def test_many_computers_are_affected_in_one_transaction_with_progress_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(affecting, "AT_ONCE", 2)
+
+    async def script(scene: Scene) -> None:
+        await fleet(scene)
+        package = await scene.package()
+        steps: list[tuple[int, int]] = []
+        done = await affect(scene.desk, package, ALL, Terms(), lambda done, total: steps.append((done, total)))
+        assert (done, steps) == (3, [(2, 3), (3, 3)])
+        await unaffect(scene.desk, package, ALL, lambda done, total: steps.append((done, total)))
+        assert steps[2:] == [(2, 3), (3, 3)]
+
+        def stop(done: int, _: int) -> None:
+            if done > 2:
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await affect(scene.desk, package, ALL, Terms(), stop)
+        assert await scene.rows("SELECT count(*) FROM affectation") == [(0,)], "all or none"
 
     play(tmp_path, script)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.domain.eligibility import Cause, Reason
 from appliance.domain.search import parse
 from appliance.operations.activate import unactivate
 from appliance.operations.affect import Selection
@@ -170,7 +171,7 @@ def test_the_genuine_unix_agent_is_told_nothing_new_while_it_is_at_work_and_othe
         assert await scene.announced(A, UNIX) == [first]
         assert set(await scene.announced(B, WINDOWS)) == {first, second}
         _, stands = await package_stats(scene.desk, second)
-        assert [(s.why.cause.value, s.why.subject) for s in stands if s.device_id == A] == [("waits for", "first")]
+        assert [s.why for s in stands if s.device_id == A] == [Reason(Cause.WAITS_FOR, {"package": "first"})]
         await scene.report(A, first, "SUCCESS")
         assert await scene.announced(A, UNIX) == [second]
 

@@ -137,7 +137,7 @@ def test_what_a_build_refuses_an_edit_refuses_and_nothing_changes(tmp_path: Path
             (await refused(edit(replace(STORE, system=System.WINDOWS))), Kind.INVALID, "file"),
             (await refused(edit(STORE, wrong)), Kind.INVALID, "file"),
             (await refused(edit(STORE, archive, "0")), Kind.INVALID, "fragment-size"),
-            (await refused(edit(STORE, None, "2K")), Kind.CONFLICT, ""),
+            (await refused(edit(STORE, None, "2K")), Kind.CONFLICT, "fragment-size"),
         ):
             assert (refusal.kind, refusal.field) == (kind, field)
         assert (await show_package(scene.desk, package.id)).package == package

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from appliance.trust import contexts
 from appliance.trust.authority import Issued, issue_server, make_authority, own_names, still_good
 from tests.fakes.appliance import on_desk
+from tests.fakes.pki import EC, Pki
 
 NOW = int(datetime.datetime.now(datetime.UTC).timestamp())
 DAY = 86_400
@@ -190,14 +191,43 @@ def test_own_names_are_all_names_that_a_certificate_can_carry(authority: Issued)
 # Contexts
 
 
-def test_a_running_listener_takes_up_a_new_certificate(authority: Issued, server: Issued) -> None:
-    context = contexts.server_context(server.certificate, server.private_key)
-    with listening(context) as port:
-        first = handshake(port, "ocs", client(authority))
-        renewed = issue_server(authority, NAMES, NOW)
-        contexts.load_key(context, renewed.certificate, renewed.private_key)
-        second = handshake(port, "ocs", client(authority))
-    assert first.serial_number != second.serial_number
+def test_a_running_listener_takes_up_a_new_certificate_of_any_kind_and_drops_no_connection(
+    authority: Issued, server: Issued
+) -> None:
+    front = contexts.Front(server.certificate, server.private_key)
+    renewed, other = issue_server(authority, NAMES, NOW), Pki(NOW).server(["ocs"], key=EC)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accepted(trusted: str, name: str | None = "ocs") -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+            context = ssl.create_default_context(cadata=trusted)
+            context.check_hostname = name is not None
+            plain = socket.create_connection(listener.getsockname())
+            there, _ = listener.accept()
+            made: list[ssl.SSLSocket] = []
+            thread = threading.Thread(target=lambda: made.append(front.context.wrap_socket(there, server_side=True)))
+            thread.start()
+            here = context.wrap_socket(plain, server_hostname=name)
+            thread.join(10)
+            return here, made[0]
+
+        def shown(link: ssl.SSLSocket) -> bytes:
+            return link.getpeercert(binary_form=True) or b""
+
+        links = [accepted(authority.certificate)]
+        front.show(renewed.certificate, renewed.private_key)
+        links.append(accepted(authority.certificate))
+        front.show(other.certificate + other.chain, other.private_key)
+        links += [accepted(other.root), accepted(other.root, None)]
+        with pytest.raises(ssl.SSLError):
+            front.show(other.certificate, server.private_key)
+        links.append(accepted(other.root))
+        wanted = [server, renewed, other, other, other]
+        assert [shown(here) for here, _ in links] == [ssl.PEM_cert_to_DER_cert(one.certificate) for one in wanted]
+        for here, there in links:
+            there.sendall(b"still here")
+            assert here.recv(10) == b"still here"
+            here.close()
+            there.close()
 
 
 def test_tls_before_1_2_and_weak_ciphers_are_refused(authority: Issued, server: Issued) -> None:

@@ -1,0 +1,413 @@
+"""Build and edit in steps, as the console does: the form, the file as it arrives, the fragments, the package.
+
+A draft belongs to the account that opened it. Source: the manual, "Creating/Build the package", "Editing package".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import resources
+from typing import BinaryIO, cast
+
+from appliance.domain.account import Right
+from appliance.domain.draft import Draft, form_of, form_values, is_draft_id, order_of
+from appliance.domain.estimate import RATE, Estimate, estimate
+from appliance.domain.fragments import MOST_FRAGMENTS, count, parse_size, proposed_size, show_size, size_for
+from appliance.domain.package import Order, Package, Payload, System, checked
+from appliance.domain.recipes import Takes, member_name, recipe_of, script_bytes
+from appliance.domain.refusal import Kind, Refusal, conflict, invalid, missing
+from appliance.domain.tempo import resolve, tempo_of
+from appliance.operations.build_package import Progress, Uploaded, build_package, in_thread, name_is_free, named_format
+from appliance.operations.desk import Desk
+from appliance.operations.edit_package import edit_package
+from appliance.operations.package_facts import find_package
+from appliance.store import configuration, drafts, packages
+from appliance.store.database import Tx
+from appliance.store.uploads import Upload
+from appliance.wire import archive, pack
+
+BATCH = 1024 * 1024  # bytes that are written to the disk at once; as many again wait
+SMALLEST_PIECE = 1024 * 1024  # each is synced to the disk
+LARGE_PIECE = 64 * 1024 * 1024
+LONGEST_FILE_NAME = 255
+OTHER_ARCHIVES = re.compile(r"\.(7z|rar|tar|tar\.\w+|t[bx]z2?|tzst|bz2|xz|zst|lz|lzma|zip|t?gz)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A draft's file as far as it has come. `size` 0: not announced, or not known before its end."""
+
+    file_name: str
+    size: int
+    done: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is there."""
+        return 0 < self.size == self.done
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the fragment step shows. Without a file all sizes are 0; `fixed`: the fragments stay as they are."""
+
+    draft: Draft
+    order: Order
+    file_name: str
+    format: str
+    size: int
+    fragment_size: int
+    fragments: int
+    fixed: bool
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """A single file on its way into an archive."""
+
+    name: str
+    file: BinaryIO
+    size: int
+
+
+async def open_draft(desk: Desk, form: Mapping[str, str], package_id: str | None = None) -> Draft:
+    """A new draft; of an edit where a package is named, whose values stand where the form has none. Raises Refusal."""
+    desk.must_have(Right.ADMINISTRATOR)
+    values = form_values(form)
+    recipe_of(values)
+    await sweep_drafts(desk)
+    async with desk.store.writing() as tx:
+        package = None
+        if package_id is not None:
+            found = await find_package(tx, package_id)
+            package, values = found.id, {**form_of(found.order), **values}
+        return await _found(tx, desk, await drafts.add(tx, desk.actor.user, values, package))
+
+
+async def find_draft(desk: Desk, draft_id: str) -> Draft:
+    """A draft of the one who asks. Raises Refusal(MISSING)."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        return await _found(tx, desk, draft_id)
+
+
+async def list_drafts(desk: Desk) -> list[Draft]:
+    """The drafts of the one who asks, last changed first."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.reading() as tx:
+        return await drafts.of_user(tx, desk.actor.user)
+
+
+async def change_draft(desk: Desk, draft_id: str, form: Mapping[str, str]) -> Draft:
+    """Other values for the fields that are given; the file stays. Raises Refusal."""
+    desk.must_have(Right.ADMINISTRATOR)
+    async with desk.store.writing() as tx:
+        draft = await _found(tx, desk, draft_id)
+        values = form_values({**draft.form, **form})
+        recipe_of(values)
+        await drafts.change_form(tx, draft.id, values)
+        return await _found(tx, desk, draft_id)
+
+
+async def drop_draft(desk: Desk, draft_id: str) -> None:
+    """Take a draft away with its file. Raises Refusal."""
+    draft = await find_draft(desk, draft_id)
+    await _forget(desk, draft)
+
+
+async def announce_file(desk: Desk, draft_id: str, file_name: str, size: int | None = None) -> Received:
+    """The file that will come: how much of it is there already. Another file than before takes its place.
+
+    Raises Refusal where it is too large for the settings or the disk, before a byte of it was sent.
+    """
+    draft = await find_draft(desk, draft_id)
+    name = re.split(r"[/\\]", file_name)[-1].strip()[:LONGEST_FILE_NAME]
+    if not name:
+        raise invalid("file", "choose a file.")
+    if size is not None and size <= 0:
+        raise invalid("file", "{file} is empty; a package's file has at least one byte.", file=name)
+    async with desk.store.reading() as tx:
+        settings = await configuration.settings(tx)
+    _not_too_large(size or 0, settings.number("UPLOAD_LIMIT"))
+    uploads = desk.shelf.uploads
+    is_same = (draft.file_name, draft.size, draft.member) == (name, size, "")
+    there = await asyncio.to_thread(uploads.size, draft.id) if is_same else 0
+    await asyncio.to_thread(uploads.must_hold, 2 * (size or 0) - there)  # as it comes, and once more in fragments
+    if not is_same:
+        await asyncio.to_thread(uploads.remove, draft.id)
+        async with desk.store.writing() as tx:
+            await drafts.change_file(tx, draft.id, name, size or 0, _piece_size(size, settings.number("FRAGMENT_SIZE")))
+    return Received(name, size or 0, there)
+
+
+async def received(desk: Desk, draft_id: str) -> Received:
+    """How much of a draft's file is there: where an upload goes on. Raises Refusal."""
+    draft = await find_draft(desk, draft_id)
+    return await _received(desk, draft)
+
+
+async def receive(desk: Desk, draft_id: str, offset: int, chunks: AsyncIterator[bytes]) -> Received:
+    """Append what comes to the announced file, at exactly the offset that it has. Raises Refusal.
+
+    What has arrived stays, however this ends. A file of no announced size is as long as what comes.
+    """
+    draft = await find_draft(desk, draft_id)
+    if not draft.file_name or draft.member:
+        raise conflict("no file was announced; announce it first.")
+    async with desk.store.reading() as tx:
+        limit = (await configuration.settings(tx)).number("UPLOAD_LIMIT")
+    with desk.shelf.uploads.writing(draft.id, offset, draft.piece) as upload:
+        try:
+            await _pour(upload, chunks, draft.size or None, limit)
+            if draft.size in (0, upload.size):
+                await asyncio.to_thread(upload.finish)
+        finally:
+            done = upload.size
+    async with desk.store.writing() as tx:
+        if draft.size:
+            await drafts.touch(tx, draft.id)
+        else:
+            await drafts.change_file(tx, draft.id, draft.file_name, done, draft.piece)
+    return Received(draft.file_name, draft.size or done, done)
+
+
+async def prepare(
+    desk: Desk,
+    draft_id: str,
+    fragment_size: str | None = None,
+    fragments: int | None = None,
+    *,
+    rate: int = RATE,
+    progress: Progress | None = None,
+) -> Prepared:
+    """The fragment step: everything is checked that can be without reading the whole file. Raises Refusal.
+
+    A single file and a typed script are packed here. The fragment size is as asked for, or makes so many fragments,
+    or is the one that the settings propose. `rate` in bytes a second is assumed between a computer and the fragments.
+    """
+    draft = await find_draft(desk, draft_id)
+    draft = await _pack(desk, draft, progress or _silent)
+    at_hand = await _received(desk, draft)
+    if at_hand.size and not at_hand.complete:
+        raise Refusal(
+            Kind.CONFLICT,
+            "{done} of {size} have arrived; go on with the upload.",
+            "file",
+            done=show_size(at_hand.done),
+            size=show_size(at_hand.size),
+        )
+    file_format = await asyncio.to_thread(_format, desk, draft) if at_hand.complete else None
+    async with desk.store.reading() as tx:
+        settings = await configuration.settings(tx)
+        old = (await find_package(tx, draft.package)).payload if draft.package else None
+        kept = old if not at_hand.complete else None
+        order = checked(order_of(draft.form, draft.member), file_format=kept.format if kept else file_format)
+        name_is_free(await packages.with_name(tx, order.name), draft.package)
+    knobs = resolve(settings.knobs())
+    payload = kept or _planned(at_hand.done, file_format, fragment_size, fragments, settings.text("FRAGMENT_SIZE"))
+    guess = estimate(
+        priority=order.priority,
+        fragments=payload.fragments if payload else 0,
+        size=payload.size if payload else 0,
+        tempo=tempo_of(knobs),
+        contact_hours=knobs["PROLOG_FREQ"],
+        rate=rate,
+    )
+    return Prepared(
+        draft,
+        order,
+        draft.file_name,
+        payload.format if payload else "",
+        payload.size if payload else 0,
+        payload.fragment_size if payload else 0,
+        payload.fragments if payload else 0,
+        kept is not None,
+        guess,
+    )
+
+
+async def build_draft(desk: Desk, draft_id: str, fragment_size: str | None, progress: Progress) -> Package:
+    """Build, or edit where the draft is of an edit; the draft is gone then. Raises Refusal, and it stays as it was."""
+    prepared = await prepare(desk, draft_id, fragment_size, progress=progress)
+    draft, uploads = prepared.draft, desk.shelf.uploads
+    with uploads.holding(draft.id):
+        file = None
+        if prepared.size and not prepared.fixed:
+            parts = await asyncio.to_thread(uploads.parts, draft.id, draft.piece)
+            file = Uploaded(parts, draft.file_name)
+        if draft.package:
+            package = await edit_package(desk, draft.package, prepared.order, file, fragment_size, progress)
+        else:
+            package = await build_package(desk, prepared.order, file, fragment_size, progress)
+    await _forget(desk, draft)
+    return package
+
+
+async def sweep_drafts(desk: Desk) -> list[str]:
+    """Take away drafts that nobody has touched for two days, and files that no draft names: the drafts' ids."""
+    files = await asyncio.to_thread(desk.shelf.uploads.drafts)
+    async with desk.store.writing() as tx:
+        await drafts.remove_old(tx)
+        known = await drafts.ids(tx)
+    gone: list[str] = []
+    for draft in sorted(files - known):
+        try:
+            await asyncio.to_thread(desk.shelf.uploads.remove, draft)
+        except Refusal:
+            continue  # somebody is still writing; the next sweep comes
+        gone.append(draft)
+    return gone
+
+
+def carried_agent() -> bytes | None:
+    """The agent's own file that the build put into the archive; not in a checkout."""
+    path = resources.files("appliance").joinpath("carried", "ocs-agent.pyz")
+    return path.read_bytes() if path.is_file() else None
+
+
+async def _found(tx: Tx, desk: Desk, draft_id: str) -> Draft:
+    draft = await drafts.find(tx, draft_id, desk.actor.user) if is_draft_id(draft_id) else None
+    if draft is None:
+        raise missing("this form is not there any more; begin again.")
+    return draft
+
+
+def _piece_size(size: int | None, fragment_size: int) -> int:
+    """The size of the pieces that a file is kept in: the fragments' where that makes not too many files."""
+    if fragment_size < SMALLEST_PIECE:
+        return LARGE_PIECE
+    return fragment_size if size is None or -(-size // fragment_size) <= MOST_FRAGMENTS else LARGE_PIECE
+
+
+def _not_too_large(size: int, limit: int) -> None:
+    if size > limit:
+        raise Refusal(
+            Kind.TOO_LARGE,
+            "the file is larger than {limit}; the setting UPLOAD_LIMIT says how large it may be.",
+            "file",
+            limit=show_size(limit),
+        )
+
+
+async def _pour(upload: Upload, chunks: AsyncIterator[bytes], size: int | None, limit: int) -> None:
+    """Write the chunks beside the loop, the next batch being gathered meanwhile."""
+    batch: list[bytes] = []
+    gathered, total = 0, upload.size
+    writing: asyncio.Future[None] | None = None
+    try:
+        async for chunk in chunks:
+            total += len(chunk)
+            if size is not None and total > size:
+                raise invalid("file", "more came than the {size} that were announced.", size=show_size(size))
+            _not_too_large(total, limit)
+            batch.append(chunk)
+            gathered += len(chunk)
+            if gathered >= BATCH:
+                if writing is not None:
+                    await asyncio.shield(writing)
+                writing, batch, gathered = asyncio.ensure_future(asyncio.to_thread(upload.append, batch)), [], 0
+    finally:  # what has arrived stays, also where the connection or this task ended
+        if writing is not None:
+            await asyncio.wait([writing])
+            writing.result()
+        if batch:
+            last = asyncio.ensure_future(asyncio.to_thread(upload.append, batch))
+            await asyncio.wait([last])
+            last.result()
+
+
+async def _received(desk: Desk, draft: Draft) -> Received:
+    done = await asyncio.to_thread(desk.shelf.uploads.size, draft.id)
+    return Received(draft.file_name, draft.size, done)
+
+
+async def _forget(desk: Desk, draft: Draft) -> None:
+    """The row first: a file that no row names is swept."""
+    with desk.shelf.uploads.holding(draft.id):
+        async with desk.store.writing() as tx:
+            await drafts.remove(tx, draft.id)
+    await asyncio.to_thread(desk.shelf.uploads.remove, draft.id)
+
+
+def _format(desk: Desk, draft: Draft) -> str:
+    with desk.shelf.uploads.open(draft.id) as file:
+        return named_format(file, draft.file_name)
+
+
+def _planned(
+    size: int, file_format: str | None, fragment_size: str | None, fragments: int | None, largest: str
+) -> Payload | None:
+    """How a file of that size would be cut. Raises Refusal."""
+    if file_format is None:
+        return None
+    if fragment_size:
+        chosen = parse_size(fragment_size, "fragment-size")
+    elif fragments is not None:
+        chosen = size_for(size, fragments)
+    else:
+        chosen = proposed_size(size, parse_size(largest))
+    return Payload(size, chosen, count(size, chosen), "", "", file_format)
+
+
+async def _pack(desk: Desk, draft: Draft, progress: Progress) -> Draft:
+    """Put what is no archive into one, as the recipe says or because it is a bare file: the draft as it is then."""
+    order, uploads = order_of({**draft.form, "recipe": ""}), desk.shelf.uploads
+    file_format = "zip" if order.system is System.WINDOWS else "tar.gz"
+    with uploads.holding(draft.id), ExitStack() as stack:
+        bare = await asyncio.to_thread(_bare, desk, draft, order, file_format, stack)
+        if bare is None:
+            return draft
+
+        def work(report: Progress) -> None:
+            with uploads.packing(draft.id) as out:
+                pack.pack(
+                    out, file_format, bare.name, bare.file, bare.size, lambda done, total: report("pack", done, total)
+                )
+
+        await in_thread(work, progress=progress)
+        async with desk.store.writing() as tx:
+            packed = uploads.size(draft.id)
+            await drafts.change_file(tx, draft.id, f"{bare.name}.{file_format}", packed, packed, bare.name)
+            return await _found(tx, desk, draft.id)
+
+
+def _bare(desk: Desk, draft: Draft, order: Order, file_format: str, stack: ExitStack) -> _Bare | None:
+    """The single file that is to be packed; None where the draft has none, or has it packed already. Raises Refusal."""
+    recipe, uploads = recipe_of(draft.form), desk.shelf.uploads
+    if recipe and recipe.takes is Takes.SCRIPT:
+        return _in_memory(recipe.member, script_bytes(recipe, draft.form.get("script", "")))
+    if recipe and recipe.takes is Takes.AGENT and not draft.file_name:
+        agent = carried_agent()
+        if agent is None:
+            raise invalid("file", "this server carries no agent; choose the new agent's file.")
+        return _in_memory(recipe.member, agent)
+    if not draft.file_name or not 0 < draft.size == uploads.size(draft.id):
+        return None
+    member = member_name(draft.member or draft.file_name, order.system, order.action)
+    if draft.member:
+        if (member, f"{draft.member}.{file_format}") == (draft.member, draft.file_name):
+            return None
+        file = stack.enter_context(uploads.open(draft.id))  # packed for another system or action
+        for inside, opener in archive.members(file):
+            return _Bare(member, cast(BinaryIO, opener()), inside.size)
+    name = draft.file_name.lower()
+    file = stack.enter_context(uploads.open(draft.id))
+    is_asked_for = recipe is not None and name.endswith(recipe.endings or "/")
+    if not is_asked_for and (OTHER_ARCHIVES.search(name) or archive.format_of(file)):
+        return None  # an archive, or what is named like one and will be refused as one
+    uploads.must_hold(draft.size)
+    return _Bare(member, file, draft.size)
+
+
+def _in_memory(name: str, data: bytes) -> _Bare:
+    return _Bare(name, io.BytesIO(data), len(data))
+
+
+def _silent(*_: object) -> None:
+    """Nobody watches."""
