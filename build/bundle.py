@@ -5,6 +5,7 @@ zlib is the same.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import struct
@@ -14,6 +15,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import assets
+import catalogues
+import entry
 import workshop
 from workshop import ROOT, WORK, Stop, step
 
@@ -95,6 +99,8 @@ def here() -> str:
 def build(name: str) -> Path:
     """Build the file for a target, and put it into dist/ in one step."""
     libraries = library_tree(name)
+    assets.fetch()
+    catalogues.compile_all()
     output = ROOT / "dist" / ("ocs.pyz" if name == here() else f"ocs-{name}.pyz")
     output.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bundle-", dir=WORK) as scratch:
@@ -256,6 +262,10 @@ def rewrite(packed: Path, output: Path) -> None:
         entries = {name: old.read(name) for name in old.namelist() if name != f"site-packages/{workshop.STAMP}"}
     for licence in workshop.tools().glob("shiv-*.dist-info/LICENSE"):
         entries["_bootstrap/LICENSE"] = licence.read_bytes()
+    described = json.loads(entries["environment.json"])
+    carried = [name for name in entries if name.startswith(entry.LIBRARIES + "/")]
+    described["build_id"] = entry.seal(carried, entries.__getitem__)  # compared at each start
+    entries["environment.json"] = json.dumps(described, sort_keys=True).encode()
     pack(entries, output)
 
 
@@ -266,8 +276,8 @@ def pack(entries: dict[str, bytes], output: Path) -> None:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as new:
             for name in sorted(entries):
-                entry = zipfile.ZipInfo(name, EPOCH)
-                entry.create_system = 3  # Unix, wherever it is built
-                entry.external_attr = 0o100644 << 16
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                new.writestr(entry, entries[name], compresslevel=9)
+                about = zipfile.ZipInfo(name, EPOCH)
+                about.create_system = 3  # Unix, wherever it is built
+                about.external_attr = 0o100644 << 16
+                about.compress_type = zipfile.ZIP_DEFLATED
+                new.writestr(about, entries[name], compresslevel=9)

@@ -4,9 +4,11 @@ It is the same in ocs.pyz and in ocs-agent.pyz, which holds the agent alone.
 
 `agent` runs straight from inside the archive. Everything else needs the libraries on disk (shared objects
 cannot be loaded from a zip): this module chooses a folder that only this account can write, has shiv's own
-code unpack into it, and hands over to shiv's bootstrap.
+code unpack into it, compares all that lies there with what was built, and hands over to shiv's bootstrap.
 
-Any Python 3 must be able to parse this file, so that an old one can be told what is missing in a sentence.
+What it can see to before Python has read it, it cannot: a service is started with `python3 -I -S`, and root keeps
+the file where nobody else can write. Any Python 3 must be able to parse this file, so that an old one can be
+told what is missing in a sentence.
 """
 
 import os
@@ -17,11 +19,13 @@ import time
 TYPE_CHECKING = False  # as typing says it, without the cost of importing that
 if TYPE_CHECKING:
     import zipfile
+    from collections.abc import Callable, Iterable
 
 AGENT_NEEDS = (3, 9)
 SERVER_NEEDS = (3, 11)
 KEEP_SECONDS = 14 * 24 * 3600  # an unpacked build that nobody started for so long is removed
 LIBRARIES = "site-packages"
+LINKS = 40  # more of them on one path are a circle
 
 _leases = []  # type: list[int]  # held until the process ends
 
@@ -29,6 +33,7 @@ _leases = []  # type: list[int]  # held until the process ends
 def main() -> None:
     """Run what the first word asks for; never returns."""
     archive = os.path.dirname(os.path.abspath(__file__))
+    distrust(archive)
     words = sys.argv[1:]
     if words == ["--version"]:
         sys.path[0] = os.path.join(archive, LIBRARIES)
@@ -87,6 +92,66 @@ def demand(version: "tuple[int, int]", what: str) -> None:
             "%s needs Python %d.%d or newer%s; this is %s, %s."
             % (what, version[0], version[1], also, here, sys.executable)
         )
+
+
+def distrust(archive: str) -> None:
+    """End where root is about to run what another account could change."""
+    if os.name == "nt" or os.geteuid() != 0:  # Windows: `agent install` sets who may write
+        return
+    owners = trusted()
+    sudo = os.environ.get("SUDO_UID", "")
+    if sudo.isdigit():  # whoever ran sudo is root by that already
+        owners.add(int(sudo))
+    try:
+        why = doubt(archive, owners)
+    except OSError as error:
+        why = "%s: %s" % (archive, error.strerror)
+    if why:
+        sys.exit(
+            "ocs.pyz does not run as root where another account could change it (%s); "
+            "copy it to a folder that only root can write, for example /opt/ocs, and start it from there." % why
+        )
+
+
+def trusted() -> "set[int]":
+    """The accounts that own this computer: root, who runs this, and whoever stands for root in a container."""
+    return {0, os.geteuid(), os.stat("/").st_uid}
+
+
+def doubt(path: str, owners: "set[int]") -> str:
+    """Why other accounts could put something else in an absolute path's place; "" where none can.
+
+    Looks at every folder and link on the way, as far as they are there. A group that may write counts as others,
+    but for root's.
+    """
+    at, left, links = "/", path.split("/")[::-1], 0
+    while True:
+        try:
+            state = os.lstat(at)
+        except FileNotFoundError:
+            return ""
+        if state.st_uid not in owners:
+            return at + " belongs to another account"
+        if stat.S_ISLNK(state.st_mode):
+            links += 1
+            if links > LINKS:
+                return at + " is one of too many links"
+            target = os.readlink(at)
+            left += target.split("/")[::-1]
+            at = "/" if target.startswith("/") else os.path.dirname(at)
+        elif state.st_mode & (0o002 if state.st_gid == 0 else 0o022) and not is_sticky(state):
+            return "other accounts can write to " + at
+        while left and left[-1] in ("", "."):
+            left.pop()
+        if not left:
+            return ""
+        name = left.pop()
+        at = os.path.dirname(at) if name == ".." else os.path.join(at, name)
+
+
+def is_sticky(state: os.stat_result) -> bool:
+    """Is it a folder like /tmp, where everybody may write and nobody can replace what is another's?"""
+    return stat.S_ISDIR(state.st_mode) and state.st_mode & stat.S_ISVTX != 0
 
 
 def isolate(archive: str) -> None:
@@ -157,40 +222,29 @@ def private(path: str) -> str:
     if os.name == "nt":
         os.makedirs(path, exist_ok=True)
         return path
-    # Who owns / owns the machine: root, or in a container whoever stands for root there.
-    trusted = (0, os.geteuid(), os.stat("/").st_uid)
-    if os.path.islink(path) and os.lstat(path).st_uid not in trusted:
-        raise OSError(0, "a link that another account made")
-    real = os.path.realpath(path)  # from here on without links, so that none can be turned round
-    above = os.path.dirname(real)
-    while not os.path.exists(above):
-        above = os.path.dirname(above)
-    while True:  # before anything is made below them
-        state = os.stat(above)
-        if state.st_uid not in trusted:
-            raise OSError(0, "%s belongs to another account" % above)
-        if state.st_mode & 0o022 and not state.st_mode & stat.S_ISVTX:
-            raise OSError(0, "other accounts can write to %s" % above)
-        if above == os.path.dirname(above):
-            break
-        above = os.path.dirname(above)
+    why = doubt(path, trusted())  # before anything is made there
+    if why:
+        raise OSError(0, why)
+    real = os.path.realpath(path)
     before = os.umask(0o077)
     try:
         os.makedirs(real, exist_ok=True)
     finally:
         os.umask(before)
-    own(real)
+    why = doubt(real, trusted())  # and again: in a tmp that all share, another account may have been quicker
+    if why:
+        raise OSError(0, why)
+    own(os.lstat(real))
     flags = os.statvfs(real).f_flag
     if flags & getattr(os, "ST_NOEXEC", 0):
         raise OSError(0, "mounted noexec, so no shared library can be loaded from it")
     return real
 
 
-def own(folder: str) -> None:
-    """OSError unless it is a folder that this account alone may write."""
-    state = os.lstat(folder)
-    if not stat.S_ISDIR(state.st_mode):
-        raise OSError(0, "not a folder")
+def own(state: os.stat_result) -> None:
+    """OSError unless it is a folder or a file that this account alone may write."""
+    if not stat.S_ISDIR(state.st_mode) and not stat.S_ISREG(state.st_mode):
+        raise OSError(0, "neither a folder nor a file")
     if os.name == "nt":
         return
     if state.st_uid != os.geteuid():
@@ -207,7 +261,7 @@ def settle(archive: str, root: str) -> None:
     """
     import json
     import zipfile
-    from pathlib import Path
+    import zlib
 
     import _bootstrap
 
@@ -217,16 +271,19 @@ def settle(archive: str, root: str) -> None:
             build = json.loads(packed.read("environment.json").decode())["build_id"]
             home = str(_bootstrap.cache_path(packed, root, build))
             lease = lock(mark(home, "used"), shared=True)
-            if not whole(home, packed):
+            if compare(home, packed, build) != (True, True):
                 turn = lock(mark(home, "turn"), shared=False)
                 try:
-                    if not whole(home, packed):  # still: whoever had the turn before us may have done it
-                        discard(home)
-                        discard(home + ".tmp")
-                        _bootstrap.extract_site_packages(packed, Path(home), True, 1, False)
-                except OSError:
-                    discard(home + ".tmp")
-                    raise
+                    whole, compiled = compare(home, packed, build)  # whoever had the turn before us may have done it
+                    if not whole:
+                        spread(home, packed)
+                        whole, compiled = compare(home, packed, build)
+                    if not whole:
+                        raise zipfile.BadZipFile
+                    if not compiled:
+                        translate(home)
+                except (zipfile.BadZipFile, zlib.error):
+                    sys.exit("%s is damaged: what it holds is not what was built; fetch it again." % archive)
                 finally:
                     os.close(turn)
         os.utime(mark(home, "used"))
@@ -234,6 +291,7 @@ def settle(archive: str, root: str) -> None:
         sweep(root, mark(home, "used"))
     finally:
         os.umask(before)
+    sys.dont_write_bytecode = True  # else what is imported later would be written beside what was compared
 
 
 def mark(home: str, kind: str) -> str:
@@ -242,22 +300,104 @@ def mark(home: str, kind: str) -> str:
     return os.path.join(folder, ".%s_%s" % (name, kind))
 
 
-def whole(home: str, packed: "zipfile.ZipFile") -> bool:
-    """Does every file lie there with its size, and nothing that Python would run unasked?
+def spread(home: str, packed: "zipfile.ZipFile") -> None:
+    """Unpack anew, whatever lies there."""
+    from pathlib import Path
 
-    A crash of the machine leaves empty files behind a finished rename; this costs a few milliseconds.
-    """
-    inside = os.path.join(home, LIBRARIES)
+    import _bootstrap
+
+    discard(home)
+    discard(home + ".tmp")
     try:
-        own(home)
-        for entry in packed.infolist():
-            if entry.filename.startswith(LIBRARIES + "/"):
-                state = os.lstat(os.path.join(home, entry.filename))
-                if not stat.S_ISREG(state.st_mode) or state.st_size != entry.file_size:
-                    return False
-        return not any(name.endswith(".pth") for name in os.listdir(inside))
-    except OSError:
-        return False
+        _bootstrap.extract_site_packages(packed, Path(home), False, 1, False)
+    finally:
+        discard(home + ".tmp")
+
+
+def compare(home: str, packed: "zipfile.ZipFile", build: str) -> "tuple[bool, bool]":
+    """(is what was built there byte for byte and nothing else to import, is this Python's bytecode of it there).
+
+    Nothing of it may be another account's to change. `build` is the seal of what was built. This costs some 40 ms
+    at each start.
+    """
+    whole = False
+    try:
+        own(os.lstat(home))
+        found = listed(home, LIBRARIES)
+        built = {name for name in packed.namelist() if name.startswith(LIBRARIES + "/")}
+        whole = {name for name in found if not is_compiled(name)} == built and seal(built, reader(home)) == build
+        tag, names = bytecode(found)
+        with open(mark(home, tag)) as file:
+            return whole, file.read() == seal(names, reader(home))
+    except (OSError, ValueError):
+        return whole, False
+
+
+def listed(home: str, below: str) -> "list[str]":
+    """The files below a folder, with it in their names; OSError where one is not this account's alone."""
+    names = []
+    own(os.lstat(os.path.join(home, below)))
+    for name in os.listdir(os.path.join(home, below)):
+        path = below + "/" + name
+        state = os.lstat(os.path.join(home, path))
+        if stat.S_ISDIR(state.st_mode):
+            names += listed(home, path)
+        else:
+            own(state)
+            names.append(path)
+    return names
+
+
+def is_compiled(name: str) -> bool:
+    """Is it bytecode in its place? Elsewhere it would be a module of its own."""
+    return name.endswith(".pyc") and name.split("/")[-2] == "__pycache__"
+
+
+def reader(home: str) -> "Callable[[str], bytes]":
+    """What gives the content of a file of an unpacked build."""
+
+    def read(name: str) -> bytes:
+        with open(os.path.join(home, name), "rb") as file:
+            return file.read()
+
+    return read
+
+
+def seal(names: "Iterable[str]", read: "Callable[[str], bytes]") -> str:
+    """A digest of files: their names, sizes and contents. The builder makes the build id with it."""
+    import hashlib
+
+    total = hashlib.sha256()
+    for name in sorted(names):
+        content = read(name)
+        total.update(("%s\0%d\0" % (name, len(content))).encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def bytecode(found: "list[str]") -> "tuple[str, list[str]]":
+    """What this Python's bytecode is called, and which of these files are such."""
+    import importlib.util
+
+    tag = os.path.basename(importlib.util.cache_from_source("x.py"))[len("x.") : -len(".pyc")]
+    return tag, [name for name in found if is_compiled(name) and name.endswith(".%s.pyc" % tag)]
+
+
+def translate(home: str) -> None:
+    """Make this Python's bytecode, and seal it."""
+    import compileall
+    import py_compile
+
+    for name in bytecode(listed(home, LIBRARIES))[1]:
+        os.unlink(os.path.join(home, name))
+    # Compared at each start, so Python need not ask whether the source is older
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(os.path.join(home, LIBRARIES), quiet=2, workers=1, invalidation_mode=mode)
+    tag, names = bytecode(listed(home, LIBRARIES))
+    new = mark(home, tag) + ".new"
+    with open(new, "w") as file:
+        file.write(seal(names, reader(home)))
+    os.replace(new, mark(home, tag))
 
 
 def lock(path: str, *, shared: bool) -> int:
@@ -299,8 +439,10 @@ def sweep(root: str, ours: str) -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a running one holds it
                 home = os.path.join(root, name[1 : -len("_used")])
                 gone = os.path.join(root, ".gone-%d-%s" % (os.getpid(), os.path.basename(home)))
-                for old in (home + ".tmp", mark(home, "lock"), mark(home, "turn")):
-                    discard(old)
+                discard(home + ".tmp")
+                for mine in os.listdir(root):
+                    if mine.startswith(os.path.basename(mark(home, ""))) and mine != name:
+                        discard(os.path.join(root, mine))
                 if os.path.exists(home):
                     os.rename(home, gone)
                 os.unlink(path)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Build, try and check ocs.pyz. Needs Python 3.11 with pip and nothing else; sets up its own tools in .work/.
 
-This module holds the words, workshop.py the tools, bundle.py the archive, peers.py what the tests talk to.
+This module holds the words, workshop.py the tools, bundle.py the archive, assets.py and catalogues.py what the
+console needs beside its sources, peers.py what the tests talk to.
 """
 
 import sys
@@ -15,7 +16,9 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
+import assets
 import bundle
+import catalogues
 import peers
 import workshop
 from workshop import ROOT, Stop, step, tell
@@ -40,7 +43,29 @@ def test(extra: Sequence[str]) -> int:
 
 def check(extra: Sequence[str]) -> int:
     """The quick part of `test`: format, lint, types, and the tests that need no built file."""
+    complete()
     return verdict(inspect(), pytest(["--ignore=tests/whole", *ALL_CORES, *extra]))
+
+
+def complete(_: Sequence[str] = ()) -> int:
+    """Fetch and compile what a checkout lacks for `serve` from its sources: front-end files, catalogues."""
+    assets.fetch()
+    catalogues.compile_all()
+    return 0
+
+
+def collect(_: Sequence[str]) -> int:
+    """Bring the translators' files, appliance/web/locale/*/LC_MESSAGES/console.po, up to the texts that there are."""
+    catalogues.update_all()
+    return 0
+
+
+def screens(extra: Sequence[str]) -> int:
+    """Photograph the console's pages into docs/screens/, of a site that was made up for it."""
+    if "chromium" not in peers.prepare(["chromium"]):
+        return 1
+    env = workshop.environment(OCS_PYZ=str(bundle.build(bundle.here())))
+    return subprocess.call([workshop.python(), "-m", "tests.whole.browser.screens", *extra], cwd=ROOT, env=env)
 
 
 def fix(_: Sequence[str]) -> int:
@@ -53,9 +78,9 @@ def fix(_: Sequence[str]) -> int:
     return 0
 
 
-def lock(_: Sequence[str]) -> int:
-    """Resolve build/requirements/*.in anew."""
-    workshop.renew_locks()
+def lock(extra: Sequence[str]) -> int:
+    """Resolve build/requirements/*.in anew; `lock --keep` leaves the versions that are pinned where they fit."""
+    workshop.renew_locks(upgrade="--keep" not in extra)
     return 0
 
 
@@ -109,6 +134,9 @@ EXAMPLES = {
     "check": "build/make.py check tests/domain      (what follows goes to pytest)",
     "fix": "build/make.py fix",
     "lock": "build/make.py lock      (then read the diff, and run test)",
+    "assets": "build/make.py assets && python3 -m appliance serve",
+    "words": "build/make.py words      (then translate what is new)",
+    "screens": "build/make.py screens packages      (without a name: all)",
 }
 
 
@@ -118,6 +146,7 @@ def main(argv: Sequence[str]) -> int:
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
     plain: dict[str, Callable[[Sequence[str]], int]] = {
         "demo": demo, "test": test, "check": check, "fix": fix, "lock": lock,
+        "assets": complete, "words": collect, "screens": screens,
     }  # fmt: skip
     for name, function in plain.items():
         words.add_parser(name, help=function.__doc__, description=function.__doc__, epilog=f"Example: {EXAMPLES[name]}")

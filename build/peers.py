@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,10 @@ PEERS = {
         "our agent with the genuine server",
         ("ocsinventory-reports",),  # the console, for its database schema; it would bring PHP, a timer and a site
     ),
+    # The fonts are what pages are photographed with.
+    "chromium": Peer(
+        ("chromium", "fonts-liberation"), ("chromium",), ("chromium", "--version"), "the console in a browser"
+    ),
     "curl": Peer(("curl",), ("curl",), ("curl", "--version"), "transfers with curl"),
 }
 
@@ -59,10 +63,10 @@ def works(peer: Peer) -> bool:
     return subprocess.run(peer.probe, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
-def prepare() -> list[str]:
+def prepare(wanted: Collection[str] = tuple(PEERS)) -> list[str]:
     """Install what is missing where that is ours to do; say what stays out. The peers at hand."""
     found = at_hand()
-    missing = [name for name in PEERS if name not in found]
+    missing = [name for name in wanted if name not in found]
     if not missing:
         return found
     reasons = dict.fromkeys(missing, why_not())

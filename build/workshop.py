@@ -163,12 +163,17 @@ def python() -> Path:
     return found
 
 
-def renew_locks() -> None:
-    """Resolve every .in file anew: all platforms and Pythons at once, with hashes, without an address."""
+def renew_locks(*, upgrade: bool) -> None:
+    """Resolve every .in file anew: all platforms and Pythons at once, with hashes, without an address.
+
+    Without `upgrade` a version that is pinned and still fits stays.
+    """
     tools()  # its lines come first
-    for name in ("tools", "runtime", "dev"):
+    for name in ("tools", "runtime", "dev", "assets"):
         with step(f"lock: {name}"):
-            command = ["pip", "compile", "--quiet", "--universal", "--upgrade", "--python-version", "3.11"]
+            command = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+            command += ["--upgrade"] if upgrade else []
+            command += ["--no-deps"] if name == "assets" else []  # carriers of files: Django is not wanted
             command += ["--generate-hashes", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
             # Relative names: uv writes them into the "via" comments.
             uv(*command, f"build/requirements/{name}.in", "-o", f"build/requirements/{name}.txt")

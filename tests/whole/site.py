@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 WAIT = 90.0
 Seen = TypeVar("Seen")
@@ -25,12 +26,24 @@ CLEAN = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 class Site:
     """A running server with its data below `folder`."""
 
-    def __init__(self, pyz: Path, folder: Path, urls: list[str]) -> None:
+    def __init__(self, pyz: Path, folder: Path, urls: list[str], said: IO[str]) -> None:
         self.pyz = pyz
         self.folder = folder
+        self.said = said  # what the server prints after its three addresses
         self.http, self.https, self.console = urls
         self.bundle = folder / "cacert.pem"
         self.ask("tls", "export-ca", str(self.bundle))
+
+    def first_address(self) -> str:
+        """The one-time address for the first administrator, which a server without accounts prints last."""
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.append(self.said.readline()), daemon=True)
+        reader.start()
+        reader.join(WAIT)
+        assert lines, "the server printed no address for the first administrator"
+        word, address = lines[0].split()
+        assert word == "first", lines[0]
+        return address
 
     def ask(self, *words: str) -> str:
         """One command line, which must succeed: its output without the last line break."""
@@ -137,7 +150,7 @@ def site(pyz: Path, folder: Path) -> Iterator[Site]:
             assert server.stdout is not None
             urls = [server.stdout.readline().split() for _ in range(3)]
             assert all(urls), (folder / "server.log").read_text()
-            yield Site(pyz, folder, [line[1] for line in urls])
+            yield Site(pyz, folder, [line[1] for line in urls], server.stdout)
         finally:
             server.send_signal(signal.SIGTERM)
             assert server.wait(15) == 0

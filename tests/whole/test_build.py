@@ -15,6 +15,7 @@ from tests.processes import finish, launch
 from tests.pythons import interpreters
 
 ROOT = Path(__file__).resolve().parents[2]
+MADE = shutil.ignore_patterns("__pycache__", "vendor", "*.mo")  # what a clone does not have
 BUILDERS = [path for _, path in interpreters((3, 11))]
 
 
@@ -26,7 +27,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for number, umask in enumerate((0o022, 0o077)):
         folder = tmp_path_factory.mktemp(f"checkout-{'x' * 20 * number}")
         for name in ("appliance", "build"):
-            shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source / name, folder / name, ignore=MADE)
         source = folder  # the second is a copy of the first: somebody may be editing the original
         (folder / ".work").mkdir()
         (folder / ".work" / "tools").symlink_to(ROOT / ".work" / "tools")  # the trees are made anew in each
@@ -60,12 +61,17 @@ def test_nothing_of_the_building_machine_is_in_the_file(copies: list[Path]) -> N
 def test_the_file_holds_every_source_and_every_python_and_no_ballast(copies: list[Path]) -> None:
     with zipfile.ZipFile(copies[0]) as archive:
         names = set(archive.namelist())
-    sources = {path for kind in ("py", "sql", "html", "css") for path in (ROOT / "appliance").rglob(f"*.{kind}")}
+    kinds = ("py", "sql", "html", "css", "js", "svg", "mo")
+    sources = {path for kind in kinds for path in (ROOT / "appliance").rglob(f"*.{kind}")}
     assert {f"site-packages/{path.relative_to(ROOT).as_posix()}" for path in sources} <= names
+    theirs = {
+        name.rpartition("/")[2] for name in names if name.startswith("site-packages/appliance/web/static/vendor/")
+    }
+    assert theirs == {"bootstrap.min.css", "bootstrap.bundle.min.js", "htmx.min.js", "icons.svg", "licences.txt"}
     for version in ("311", "312", "313", "314"):
         assert f"site-packages/aiohttp/_http_parser.cpython-{version}-x86_64-linux-gnu.so" in names
     assert any(re.search(r"/cryptography-.*\.dist-info/.*LICENSE", name) for name in names)
-    ballast = re.compile(r"(/tests/|/bin/|__pycache__|/RECORD$|direct_url|\.(pyi|pyx|pxd|c|h|pth|pyc)$)")
+    ballast = re.compile(r"(/tests/|/bin/|__pycache__|/RECORD$|direct_url|\.(pyi|pyx|pxd|c|h|pth|pyc|po)$)")
     assert [name for name in names if ballast.search(name)] == []
 
 
