@@ -19,11 +19,11 @@ from aiohttp import web
 
 from appliance import __version__
 from appliance.domain.refusal import Kind, Refusal
+from appliance.operations.accounts import offer_first
 from appliance.operations.certificates import (
     ensure_certificates,
-    export_authority,
-    listener_context,
     server_names,
+    shown_certificate,
 )
 from appliance.operations.desk import open_desk
 from appliance.operations.start import alone, sweep, write_down
@@ -74,8 +74,8 @@ async def _serve(listening: Listening) -> int:
             LOG.info("removed %s, which a killed build had left", name)
         names = server_names(listening.names)
         await ensure_certificates(desk, names)
-        shared = Shared(desk, await export_authority(desk), _self_file(), _agent_file())
-        tls = await listener_context(desk)
+        shared = Shared(desk, _self_file(), _agent_file())
+        tls = (await stack.enter_async_context(shown_certificate(desk, names))).context
         runners: list[web.AppRunner] = []
         stack.push_async_callback(_close, runners, shared.running)
         http = await _listen(runners, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
@@ -95,7 +95,10 @@ async def _serve(listening: Listening) -> int:
         where = f"[{where}]" if ":" in where else where
         print(f"agents   http://{shown}:{http}/ocsinventory")
         print(f"agents   https://{shown}:{https}/ocsinventory")
+        first = await offer_first(desk)
         print(f"console  https://{where}:{console}/", flush=True)
+        if first:  # no user yet: whoever reads this line becomes the first administrator
+            print(f"first    https://{where}:{console}/first/{first}", flush=True)
         await stop.wait()
         LOG.info("stopping: running requests are finished first")
         try:

@@ -6,12 +6,18 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance import __version__
 from appliance.cli.text import shown
+from appliance.domain.account import Actor
 from appliance.domain.refusal import Kind, Refusal
+
+if TYPE_CHECKING:
+    from appliance.operations.desk import Desk
 
 DONE, REFUSED, USAGE = 0, 1, 2
 EXIT = dict.fromkeys(Kind, REFUSED)
@@ -69,8 +75,13 @@ FAMILIES = {
     "demo": "Deploy three packages in a throw-away folder on loopback, through the real protocol.",
     "package": "Build, activate, affect and follow packages.",
     "computer": "The computers that made a contact.",
-    "config": "Settings, for all computers or for one.",
+    "group": "Groups of computers, static or by a search.",
+    "user": "Accounts of the console and the API.",
+    "config": "Settings, for all computers, for a group or for one.",
     "tls": "Certificates.",
+    "backup": "All data into one file, while the server runs.",
+    "restore": "The data of a backup into a data directory.",
+    "check": "Look over all data, byte by byte.",
 }
 
 
@@ -84,6 +95,32 @@ def data_folder(arguments: argparse.Namespace, *, must_exist: bool = False) -> P
             folder=folder,
         )
     return folder
+
+
+@asynccontextmanager
+async def acting_desk(folder: Path) -> AsyncIterator[Desk]:
+    """The desk over a data directory, acting for whoever runs the command. Raises Refusal."""
+    from appliance.operations.desk import open_desk  # here: help must not pay for the database
+
+    async with open_desk(folder) as desk:
+        yield desk.acting(own_actor())
+
+
+def own_actor() -> Actor:
+    """Whoever runs the command."""
+    return Actor(_own_name(), "command line")
+
+
+def _own_name() -> str:
+    """The operating system's name for whoever runs this, from its own books and not from the environment."""
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return os.environ.get("USERNAME") or "unknown"
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
@@ -106,6 +143,14 @@ def _fill(name: str, family: argparse.ArgumentParser) -> None:
         from appliance.cli import computer
 
         computer.fill(family)
+    elif name == "group":
+        from appliance.cli import group
+
+        group.fill(family)
+    elif name == "user":
+        from appliance.cli import user
+
+        user.fill(family)
     elif name == "config":
         from appliance.cli import config
 
@@ -114,6 +159,10 @@ def _fill(name: str, family: argparse.ArgumentParser) -> None:
         from appliance.cli import tls
 
         tls.fill(family)
+    elif name in ("backup", "restore", "check"):
+        from appliance.cli import backup
+
+        backup.fill(name, family)
     elif name == "serve":
         from appliance.cli import serve
 

@@ -7,15 +7,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from appliance.cli import Help, add_data, data_folder
+from appliance.cli import Help, acting_desk, add_data, data_folder
 from appliance.cli.package_text import why
 from appliance.cli.text import print_json, print_table, shown
 from appliance.clock import iso, stamp
 from appliance.domain.computer import Computer
-from appliance.domain.search import parse
+from appliance.domain.search import all_of, any_of, both, parse
 from appliance.operations import computers
 from appliance.operations.computers import ComputerFacts
-from appliance.operations.desk import Desk, open_desk
+from appliance.operations.desk import Desk
+from appliance.operations.searches import find_kept
 
 Verb = Callable[[Desk, argparse.Namespace], Awaitable[None]]
 
@@ -40,6 +41,8 @@ def fill(family: argparse.ArgumentParser) -> None:
     listing.add_argument(
         "--search", action="append", default=[], metavar="'FIELD OP VALUE'", help="repeatable: all fit"
     )
+    listing.add_argument("--any", action="store_true", help="one --search is enough")
+    listing.add_argument("--kept", metavar="NAME", help="those that also fit the search kept under this name")
     listing.add_argument("--json", action="store_true", help="one JSON document")
     show = word("show", _show, "One computer: inventory, packages, events.", "show pc-17 --json")
     show.add_argument("computer", metavar="NAME-OR-DEVICEID")
@@ -52,7 +55,7 @@ def _run(verb: Verb, arguments: argparse.Namespace) -> int:
     folder = data_folder(arguments, must_exist=True)
 
     async def work() -> None:
-        async with open_desk(folder) as desk:
+        async with acting_desk(folder) as desk:
             await verb(desk, arguments)
 
     asyncio.run(work())
@@ -60,7 +63,11 @@ def _run(verb: Verb, arguments: argparse.Namespace) -> int:
 
 
 async def _list(desk: Desk, arguments: argparse.Namespace) -> None:
-    found = await computers.list_computers(desk, [parse(text) for text in arguments.search])
+    criteria = [parse(text) for text in arguments.search]
+    search = any_of(criteria) if arguments.any else all_of(criteria)
+    if arguments.kept is not None:
+        search = both(search, (await find_kept(desk, arguments.kept)).search)
+    found = await computers.list_computers(desk, search)
     if arguments.json:
         print_json([_document(computer) for computer in found])
         return

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from appliance.cli import Help, add_data, data_folder
+from appliance.cli import Help, acting_desk, add_data, data_folder
 from appliance.cli.text import print_json, print_table
-from appliance.operations.configure import get_settings, set_setting
-from appliance.operations.desk import open_desk
+from appliance.operations.configure import Value, get_settings, set_setting
 
 
 def fill(family: argparse.ArgumentParser) -> None:
@@ -24,7 +23,7 @@ def fill(family: argparse.ArgumentParser) -> None:
     get.set_defaults(run=_get)
     put = words.add_parser(
         "set", help="change a setting", formatter_class=Help,
-        description="Change a setting for all computers, or for one; without a value it goes back to its default.",
+        description="Change a setting for all computers, a group or one; without a value it goes back to what it was.",
         epilog="example:\n  ocs.pyz config set DOWNLOAD 0 --computer pc-17",
     )  # fmt: skip
     put.add_argument("name")
@@ -33,19 +32,20 @@ def fill(family: argparse.ArgumentParser) -> None:
     for command in (get, put):
         add_data(command)
         command.add_argument("--computer", metavar="NAME-OR-DEVICEID", help="for this computer only")
+        command.add_argument("--group", metavar="NAME", help="for the members of this group only")
 
 
 def _get(arguments: argparse.Namespace) -> int:
     async def work() -> None:
-        async with open_desk(data_folder(arguments, must_exist=True)) as desk:
-            values = await get_settings(desk, arguments.name, arguments.computer)
+        async with acting_desk(data_folder(arguments, must_exist=True)) as desk:
+            values = await get_settings(desk, arguments.name, arguments.computer, arguments.group)
         if arguments.json:
             print_json(
                 [
                     {
                         "name": v.setting.name,
                         "value": v.value,
-                        "origin": v.origin,
+                        "origin": _from(v),
                         "default": v.setting.default,
                     }
                     for v in values
@@ -56,7 +56,7 @@ def _get(arguments: argparse.Namespace) -> int:
         else:
             print_table(
                 ("SETTING", "VALUE", "FROM", "HELP"),
-                [(v.setting.name, v.value, v.origin, v.setting.help) for v in values],
+                [(v.setting.name, v.value, _from(v), v.setting.help) for v in values],
             )
 
     asyncio.run(work())
@@ -65,8 +65,12 @@ def _get(arguments: argparse.Namespace) -> int:
 
 def _set(arguments: argparse.Namespace) -> int:
     async def work() -> None:
-        async with open_desk(data_folder(arguments)) as desk:
-            await set_setting(desk, arguments.name, arguments.value, arguments.computer)
+        async with acting_desk(data_folder(arguments)) as desk:
+            await set_setting(desk, arguments.name, arguments.value, arguments.computer, arguments.group)
 
     asyncio.run(work())
     return 0
+
+
+def _from(value: Value) -> str:
+    return f"group {value.group}" if value.group else value.origin

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from appliance.cli import Help, add_data, data_folder
+from appliance.cli import Help, acting_desk, add_data, data_folder
 from appliance.cli.package_text import print_list, print_package, print_stats
 from appliance.cli.text import ProgressLine
 from appliance.clock import Clock
@@ -22,7 +22,7 @@ from appliance.operations import affect as affecting
 from appliance.operations import package_facts
 from appliance.operations.build_package import build_package
 from appliance.operations.delete_package import delete_package
-from appliance.operations.desk import Desk, open_desk
+from appliance.operations.desk import Desk
 from appliance.operations.edit_package import edit_package
 
 SYSTEMS = [system.value.lower() for system in System]
@@ -144,6 +144,9 @@ def _selection_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--search", action="append", default=[], metavar="'FIELD OP VALUE'", help="repeatable: all fit"
     )
+    command.add_argument(
+        "--group", default="", metavar="NAME", help="its members now, and those that join later at their contact"
+    )
     command.add_argument("--all", action="store_true", dest="everyone", help="every computer")
 
 
@@ -151,7 +154,7 @@ def _run(verb: Verb, arguments: argparse.Namespace, *, fresh: bool) -> int:
     folder = data_folder(arguments, must_exist=not fresh)
 
     async def work() -> None:
-        async with open_desk(folder) as desk:
+        async with acting_desk(folder) as desk:
             await verb(desk, arguments)
 
     asyncio.run(work())
@@ -253,11 +256,11 @@ async def _delete(desk: Desk, arguments: argparse.Namespace) -> None:
 
 
 def _selection(arguments: argparse.Namespace) -> affecting.Selection:
-    given = [bool(arguments.computer), bool(arguments.search), arguments.everyone]
+    given = [bool(arguments.computer), bool(arguments.search), bool(arguments.group), arguments.everyone]
     if sum(given) > 1:
-        raise invalid("computer", "give one of --computer, --search and --all.")
+        raise invalid("computer", "give one of --computer, --search, --group and --all.")
     criteria = tuple(parse(text) for text in arguments.search)
-    return affecting.Selection(tuple(arguments.computer), criteria, arguments.everyone)
+    return affecting.Selection(tuple(arguments.computer), criteria, arguments.everyone, group=arguments.group)
 
 
 def _argument(arguments: argparse.Namespace, action: Action) -> str | None:

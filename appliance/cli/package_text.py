@@ -149,4 +149,4 @@ def stand_document(stand: Stand) -> dict[str, Any]:
 
 def why(stand: Stand) -> str:
     """The reason in one sentence."""
-    return sentence(stand.why, stamp(stand.why.at) if stand.why.at is not None else "never")
+    return sentence(stand.why, stamp)

@@ -4,39 +4,178 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from appliance.cli import Help, add_data, data_folder
+from appliance.cli import Help, acting_desk, add_data, data_folder
+from appliance.cli.text import print_json, print_table
+from appliance.clock import iso, stamp
 from appliance.disk import keep
 from appliance.domain.refusal import invalid
-from appliance.operations.certificates import export_authority
-from appliance.operations.desk import open_desk
+from appliance.operations.certificates import (
+    Installed,
+    certificates,
+    export_authority,
+    install_certificate,
+    renew_certificate,
+    request_certificate,
+)
+from appliance.operations.desk import Desk
+
+LARGEST = 256 * 1024
+SUBJECT = {
+    "organisation": "organisation (O)",
+    "unit": "organisational unit (OU)",
+    "place": "town (L)",
+    "region": "state or province (ST)",
+    "country": "country, two letters (C)",
+}
+
+Verb = Callable[[Desk, argparse.Namespace], Awaitable[None]]
 
 
 def fill(family: argparse.ArgumentParser) -> None:
     """The words of `tls`."""
     words = family.add_subparsers(metavar="WORD", required=True)
-    export = words.add_parser(
-        "export-ca", help="write cacert.pem", formatter_class=Help,
-        description="The authority that agents verify this server with: to a file, or to standard output.",
-        epilog="example:\n  ocs.pyz tls export-ca cacert.pem",
+
+    def word(name: str, verb: Verb, text: str, more: str, example: str) -> argparse.ArgumentParser:
+        command = words.add_parser(
+            name,
+            help=text,
+            description=more,
+            epilog=f"example:\n  ocs.pyz tls {example}",
+            formatter_class=Help,
+        )
+        add_data(command)
+        command.set_defaults(run=lambda arguments: _run(verb, arguments, must_exist=name != "export-ca"))
+        return command
+
+    show = word(
+        "show", _show, "what is installed, and until when",
+        "The server's certificate, the authorities in cacert.pem, and what is to be done about them.", "show --json",
+    )  # fmt: skip
+    show.add_argument("--json", action="store_true", help="one JSON document")
+    request = word(
+        "request", _request, "write a certificate request",
+        "A request (CSR) for an own PKI: to a file, or to standard output. Its key stays in the database.",
+        "request --name ocs.example.org ocs.csr",
+    )  # fmt: skip
+    request.add_argument("file", nargs="?", type=Path, metavar="FILE")
+    request.add_argument(
+        "--name", action="append", default=[], help="DNS name or address; repeatable; default: the server's name"
+    )
+    for option, text in SUBJECT.items():
+        request.add_argument(f"--{option}", default="", help=text)
+    install = word(
+        "install", _install, "install the certificate that came back",
+        "Install what an own PKI issued, all up to its root; a running server takes it up at once.",
+        "install --cert ocs.pem --chain chain.pem",
+    )  # fmt: skip
+    install.add_argument("--cert", type=Path, metavar="FILE", required=True, help="the server's certificate, PEM")
+    install.add_argument(
+        "--chain", type=Path, metavar="FILE", help="the authorities above it, each behind the one before"
+    )
+    install.add_argument("--key", type=Path, metavar="FILE", help="its key, where it was not requested here")
+    renew = word(
+        "renew", _renew, "make a new server certificate",
+        "A new certificate from our own authority; a running server takes it up at once.", "renew",
+    )  # fmt: skip
+    renew.add_argument("--name", action="append", default=[], help="a further DNS name or address; repeatable")
+    export = word(
+        "export-ca", _export, "write cacert.pem",
+        "The authorities that agents verify this server with: to a file, or to standard output.",
+        "export-ca cacert.pem",
     )  # fmt: skip
     export.add_argument("file", nargs="?", type=Path, metavar="FILE")
-    add_data(export)
-    export.set_defaults(run=_export)
 
 
-def _export(arguments: argparse.Namespace) -> int:
-    async def work() -> str:
-        async with open_desk(data_folder(arguments)) as desk:
-            return await export_authority(desk)
+def _run(verb: Verb, arguments: argparse.Namespace, *, must_exist: bool) -> int:
+    folder = data_folder(arguments, must_exist=must_exist)
 
-    pem = asyncio.run(work())
-    if arguments.file is None:
-        print(pem, end="")
-        return 0
-    try:
-        keep(arguments.file, pem.encode(), 0o644)
-    except OSError as error:
-        raise invalid("file", "{file} cannot be written: {met}.", file=arguments.file, met=error.strerror) from error
+    async def work() -> None:
+        async with acting_desk(folder) as desk:
+            await verb(desk, arguments)
+
+    asyncio.run(work())
     return 0
+
+
+async def _show(desk: Desk, arguments: argparse.Namespace) -> None:
+    installed = await certificates(desk)
+    if arguments.json:
+        print_json(_document(installed))
+        return
+    lines = [("server", installed.server), ("authority", installed.authority)]
+    lines += [("other root", root) for root in installed.foreign_roots]
+    print_table(
+        ("WHAT", "SUBJECT", "ISSUER", "UNTIL", "DAYS", "SHA-256"),
+        [(w, f.subject, f.issuer, stamp(f.valid_until), f.days_left, f.fingerprint[:23] + "…") for w, f in lines],
+    )
+    print(f"names: {', '.join(installed.server.names)}")
+    if installed.request:
+        print(f"requested {stamp(installed.request_at)} for: {', '.join(installed.request_names)}")
+    _remark(installed)
+
+
+async def _request(desk: Desk, arguments: argparse.Namespace) -> None:
+    subject = {option: getattr(arguments, option) for option in SUBJECT}
+    _write(arguments.file, await request_certificate(desk, arguments.name, **subject))
+
+
+async def _install(desk: Desk, arguments: argparse.Namespace) -> None:
+    chain = _read(arguments.chain, "chain") if arguments.chain else ""
+    key = _read(arguments.key, "key") if arguments.key else None
+    _remark(await install_certificate(desk, _read(arguments.cert, "cert"), chain, key))
+
+
+async def _renew(desk: Desk, arguments: argparse.Namespace) -> None:
+    _remark(await renew_certificate(desk, arguments.name))
+
+
+async def _export(desk: Desk, arguments: argparse.Namespace) -> None:
+    _write(arguments.file, await export_authority(desk))
+
+
+def _document(installed: Installed) -> dict[str, Any]:
+    def facts(one: Any) -> dict[str, Any]:
+        return {**asdict(one), "valid_from": iso(one.valid_from), "valid_until": iso(one.valid_until)}
+
+    return {
+        "server": facts(installed.server),
+        "own": installed.own,
+        "server_name": installed.server_name,
+        "authority": facts(installed.authority),
+        "other_roots": [facts(root) for root in installed.foreign_roots],
+        "requested_names": list(installed.request_names),
+        "remarks": [str(remark) for remark in installed.remarks],
+    }
+
+
+def _remark(installed: Installed) -> None:
+    _warn(str(remark) for remark in installed.remarks)
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print(f"ocs.pyz: note: {sentence}", file=sys.stderr)
+
+
+def _read(path: Path, field: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1).decode("ascii", errors="replace")
+    except OSError as error:
+        raise invalid(field, "{file} cannot be read: {met}.", file=path, met=error.strerror) from error
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        print(text, end="")
+        return
+    try:
+        keep(path, text.encode(), 0o644)
+    except OSError as error:
+        raise invalid("file", "{file} cannot be written: {met}.", file=path, met=error.strerror) from error

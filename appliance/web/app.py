@@ -15,26 +15,19 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from appliance.operations.depot import healthy
 from appliance.operations.desk import Desk
+from appliance.operations.jobs import Jobs
 from appliance.web import contact, depot, refusals
-from appliance.web.keys import AGENT_FILE, BUNDLE, DESK, LISTENER, SELF_FILE, SelfFile
+from appliance.web.console import frame
+from appliance.web.console.forms import LARGEST_FORM
+from appliance.web.console.routes import routes
+from appliance.web.keys import AGENT_FILE, DESK, JOBS, LISTENER, SELF_FILE, SelfFile
 from appliance.web.refusals import Handler
+from appliance.web.static import ROUTE, static
 from appliance.wire import paths
 
 KEEPALIVE_SECONDS = 15.0
 DRAIN_SECONDS = 7.0  # of the ten in which SIGTERM must end everything
 SHUTDOWN_SECONDS = 1.0  # then answers that are on their way may still leave
-
-CONSOLE_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>ocs.pyz</title></head>
-<body><h1>ocs.pyz</h1><p>The server is running. Packages are built and deployed by command line for now:
-<code>ocs.pyz package --help</code>.</p></body></html>
-"""
-CONSOLE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 class Running:
@@ -78,10 +71,9 @@ class Running:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the listeners share: the desk, `cacert.pem`, the running file where there is one, the requests at work."""
+    """What the listeners share: the desk, the running file where there is one, the requests at work."""
 
     desk: Desk
-    bundle: str
     self_file: SelfFile | None
     agent_file: bytes | None = None  # ocs-agent.pyz: computers need not fetch the whole
     running: Running = field(default_factory=Running)
@@ -104,14 +96,22 @@ def agents_app(shared: Shared, *, secure: bool) -> web.Application:
 
 
 def console_app(shared: Shared) -> web.Application:
-    """The console's listener: a plain page for now, nothing of it on the agents' listeners."""
-    app = _app(shared, "console")
-
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=CONSOLE_PAGE, content_type="text/html", headers=CONSOLE_HEADERS)
-
-    app.router.add_get("/", page)
+    """The console's listener: console and API, nothing of it on the agents' listeners."""
+    app = web.Application(
+        middlewares=[shared.running.counted, frame.guard],
+        client_max_size=LARGEST_FORM,
+    )
+    _furnish(app, shared, "console")
+    app[JOBS] = Jobs(shared.desk.clock)
+    app.on_response_prepare.append(frame.sign)
+    app.router.add_get(ROUTE, static().handler)
+    frame.mount(app, routes())
+    app.on_shutdown.append(_end_jobs)
     return app
+
+
+async def _end_jobs(app: web.Application) -> None:
+    await app[JOBS].close()
 
 
 def runner(app: web.Application) -> web.AppRunner:
@@ -162,14 +162,17 @@ def escaped(text: str, longest: int) -> str:
 
 def _app(shared: Shared, listener: str) -> web.Application:
     app = web.Application(middlewares=[shared.running.counted, refusals.answer_refusals])
+    _furnish(app, shared, listener)
+    return app
+
+
+def _furnish(app: web.Application, shared: Shared, listener: str) -> None:
     app[DESK] = shared.desk
-    app[BUNDLE] = shared.bundle
     app[SELF_FILE] = shared.self_file
     app[AGENT_FILE] = shared.agent_file
     app[LISTENER] = listener
     app.router.add_get("/healthz", _healthz)
     app.on_response_prepare.append(shared.running.sign)
-    return app
 
 
 async def _healthz(request: web.Request) -> web.Response:

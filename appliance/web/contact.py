@@ -7,10 +7,11 @@ import re
 
 from aiohttp import web
 
-from appliance.domain.messages import Inventory, Other, Prolog, Report, Request
+from appliance.domain.messages import Inventory, Other, Progress, Prolog, Report, Request
 from appliance.operations.answer_contact import Caller, answer_contact
 from appliance.operations.configure import settings_now
 from appliance.operations.desk import Desk
+from appliance.operations.record_progress import record_progress
 from appliance.operations.record_result import record_result
 from appliance.operations.take_inventory import take_inventory
 from appliance.settings import Settings
@@ -28,7 +29,7 @@ DECODERS = asyncio.Semaphore(2)
 
 
 async def contact(request: web.Request) -> web.Response:
-    """PROLOG, INVENTORY, DOWNLOAD and the queries that get a polite answer."""
+    """PROLOG, INVENTORY, DOWNLOAD, PROGRESS and the queries that get a polite answer."""
     desk = request.app[DESK]
     settings = await settings_now(desk)
     caller = Caller(_called(request), request.remote or "")
@@ -70,6 +71,9 @@ async def _answer(desk: Desk, message: Request, caller: Caller) -> bytes:
         return wire.encode_reply(await take_inventory(desk, message, caller))
     if isinstance(message, Report):
         await record_result(desk, message)
+        return b""
+    if isinstance(message, Progress):
+        await record_progress(desk, message)
         return b""
     assert isinstance(message, Other)
     return wire.encode_no_update() if message.query == "UPDATE" else b""

@@ -13,8 +13,9 @@ from typing import BinaryIO
 
 from aiohttp import web
 
+from appliance.operations.certificates import export_authority
 from appliance.operations.depot import open_fragment, read_description
-from appliance.web.keys import AGENT_FILE, BUNDLE, DESK, SELF_FILE
+from appliance.web.keys import AGENT_FILE, DESK, SELF_FILE
 from appliance.web.refusals import line
 
 PIECE = 256 * 1024
@@ -43,8 +44,9 @@ async def over_tls_only(_: web.Request) -> web.Response:
 
 
 async def bundle(request: web.Request) -> web.Response:
-    """cacert.pem."""
-    return web.Response(body=request.app[BUNDLE].encode(), content_type="application/x-pem-file")
+    """cacert.pem, as it is now."""
+    pem = await export_authority(request.app[DESK])
+    return web.Response(body=pem.encode(), content_type="application/x-pem-file")
 
 
 async def self_file(request: web.Request) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.operations.desk import Desk
+from appliance.operations.jobs import Jobs
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class SelfFile:
 
 
 DESK = web.AppKey("desk", Desk)
-BUNDLE = web.AppKey("bundle", str)
 SELF_FILE: web.AppKey[SelfFile | None] = web.AppKey("self_file")
 AGENT_FILE: web.AppKey[bytes | None] = web.AppKey("agent_file")
 LISTENER = web.AppKey("listener", str)
+JOBS = web.AppKey("jobs", Jobs)

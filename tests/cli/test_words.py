@@ -381,7 +381,7 @@ def test_a_search_that_is_not_understood(shared: Path, text: str, sentence: str)
 def test_two_ways_of_choosing_computers_at_once_are_refused(shared: Path) -> None:
     package = rows(shared, "SELECT min(id) FROM package")[0][0]
     said = say("package", "affect", package, "--all", "--computer", "alpha", data=shared)
-    assert one_sentence(said) == "computer: give one of --computer, --search and --all."
+    assert one_sentence(said) == "computer: give one of --computer, --search, --group and --all."
     assert one_sentence(say("package", "affect", package, data=shared)).startswith("computer: say which computers")
 
 

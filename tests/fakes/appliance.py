@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from appliance import cli
 from appliance.clock import Clock
-from appliance.domain.messages import DeviceId, Report, Section
+from appliance.domain.messages import DeviceId, Progress, Report, Section
 from appliance.domain.package import PackageId
 from appliance.operations.desk import Desk, open_desk
 from appliance.wire import contact, envelope
@@ -151,6 +151,7 @@ class Answer:
     status: int
     headers: dict[str, str]  # names in lower case
     body: bytes
+    cookies: tuple[str, ...] = ()  # each Set-Cookie as it came
 
     @property
     def line(self) -> str:
@@ -187,6 +188,7 @@ class Running:
         """A connected socket."""
         port = self.console if console else self.https if secure else self.http
         plain = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # http.client sends headers and body apart
         return self.context.wrap_socket(plain, server_hostname="127.0.0.1") if secure or console else plain
 
     def ask(
@@ -206,7 +208,8 @@ class Running:
             connection.request(method, path, body, dict(headers or {}), encode_chunked=not isinstance(body, bytes))
             response = connection.getresponse()
             found = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, found, response.read())
+            cookies = tuple(response.headers.get_all("Set-Cookie") or ())
+            return Answer(response.status, found, response.read(), cookies)
         finally:
             connection.close()
 
@@ -319,10 +322,16 @@ def report(device_id: DeviceId, package: str, code: str) -> bytes:
     return contact.encode_report(Report(device_id, package, code))
 
 
+def progress(device_id: DeviceId, package: str, fetched: int) -> bytes:
+    """A PROGRESS."""
+    return contact.encode_progress(Progress(device_id, package, fetched))
+
+
 async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.2.7") -> Any:
     """A message straight to its operation: the reply value, None for a result."""
     from appliance.domain.messages import Inventory, Prolog
     from appliance.operations.answer_contact import Caller, answer_contact
+    from appliance.operations.record_progress import record_progress
     from appliance.operations.record_result import record_result
     from appliance.operations.take_inventory import take_inventory
 
@@ -332,5 +341,7 @@ async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.
         return await answer_contact(desk, message, caller)
     if isinstance(message, Inventory):
         return await take_inventory(desk, message, caller)
+    if isinstance(message, Progress):
+        return await record_progress(desk, message)
     assert isinstance(message, Report)
     return await record_result(desk, message)

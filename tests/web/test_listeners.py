@@ -64,7 +64,8 @@ def test_each_listener_prints_its_real_address(site: Site) -> None:
     ]
     assert server.post(prolog(device("known"))).status == 200
     assert server.post(prolog(device("known")), secure=True).status == 200
-    page = server.ask("GET", "/", console=True)
+    assert server.ask("GET", "/", console=True).headers["location"] == "/sign-in?next=/"
+    page = server.ask("GET", "/sign-in", console=True)
     assert (page.status, b"ocs.pyz" in page.body) == (200, True)
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
