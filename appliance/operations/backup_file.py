@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -18,6 +20,7 @@ from appliance.wire.backup import Contents, Member
 from appliance.wire.malformed import Malformed
 
 READ = copies.PIECE
+BUFFERS = 8
 Report = Callable[[int, int], None]  # bytes done, bytes in all
 
 
@@ -43,6 +46,7 @@ def write(
     sealer = sealing.Sealer(out, passphrase) if passphrase is not None else None
     manifest = backup.encode(contents)
     done, total = 0, contents.size
+    buffers = cycle(memoryview(bytearray(READ)) for _ in range(BUFFERS))
     packed = copies.Packer(sealer or out)
     with ThreadPoolExecutor(1) as beside:
         packed.write(backup.header(backup.MANIFEST, len(manifest)) + manifest + backup.padding(len(manifest)))
@@ -51,7 +55,7 @@ def write(
             packed.begin()
             with closing(opened(member)) as file:
                 digest = _Digest(beside)
-                for data in _pieces(file, member):
+                for data in _filled(buffers, file, member):
                     digest.update(data)
                     packed.write(data)
                     done += len(data)
@@ -150,6 +154,18 @@ def _broken(name: str) -> Refusal:
     )
 
 
+def _filled(buffers: Iterator[memoryview], file: BinaryIO, member: Member) -> Iterator[memoryview]:
+    """Like _pieces, without taking memory anew for each."""
+    left = member.piece.size
+    while left:
+        buffer = next(buffers)
+        size = file.readinto(buffer[: min(READ, left)])  # type: ignore[attr-defined]
+        if not size:
+            raise Differs(member)
+        left -= size
+        yield buffer[:size]
+
+
 def _pieces(source: Source, member: Member) -> Iterator[bytes]:
     left = member.piece.size
     while left:
@@ -161,23 +177,21 @@ def _pieces(source: Source, member: Member) -> Iterator[bytes]:
 
 
 class _Digest:
-    """SHA-256 on the thread beside, one piece behind the work on this one."""
+    """SHA-256 on the thread beside, less than BUFFERS pieces behind the work on this one."""
 
     def __init__(self, beside: ThreadPoolExecutor) -> None:
         self._sha256 = hashlib.sha256()
         self._beside = beside
-        self._last: Future[None] | None = None
+        self._behind: deque[Future[None]] = deque()
 
-    def update(self, data: bytes) -> None:
-        """The next bytes."""
-        self._wait()
-        self._last = self._beside.submit(self._sha256.update, data)
+    def update(self, data: bytes | memoryview) -> None:
+        """The next bytes; they must stay as they are until BUFFERS - 1 more have come."""
+        if len(self._behind) == BUFFERS - 1:
+            self._behind.popleft().result()
+        self._behind.append(self._beside.submit(self._sha256.update, data))
 
     def hex(self) -> str:
         """The digest of all."""
-        self._wait()
+        while self._behind:
+            self._behind.popleft().result()
         return self._sha256.hexdigest()
-
-    def _wait(self) -> None:
-        if self._last is not None:
-            self._last.result()

@@ -11,7 +11,7 @@ from appliance.domain.recipes import Takes, member_name, recipe_of, script_bytes
 from appliance.domain.refusal import invalid
 from appliance.operations.build_package import name_is_free
 from appliance.operations.desk import Desk
-from appliance.operations.drafts import OTHER_ARCHIVES
+from appliance.operations.pack_draft import OTHER_ARCHIVES
 from appliance.operations.package_facts import find_package
 from appliance.store import packages
 

@@ -6,36 +6,31 @@ A draft belongs to the account that opened it. Source: the manual, "Creating/Bui
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import resources
-from typing import BinaryIO, cast
 
 from appliance.domain.account import Right
 from appliance.domain.draft import Draft, form_of, form_values, is_draft_id, order_of
 from appliance.domain.estimate import RATE, Estimate, estimate
 from appliance.domain.fragments import MOST_FRAGMENTS, count, parse_size, proposed_size, show_size, size_for
-from appliance.domain.package import Order, Package, Payload, System, checked
-from appliance.domain.recipes import Takes, member_name, recipe_of, script_bytes
+from appliance.domain.package import Order, Package, Payload, checked
+from appliance.domain.recipes import recipe_of
 from appliance.domain.refusal import Kind, Refusal, conflict, invalid, missing
 from appliance.domain.tempo import resolve, tempo_of
-from appliance.operations.build_package import Progress, Uploaded, build_package, in_thread, name_is_free, named_format
+from appliance.operations.build_package import Progress, Uploaded, build_package, name_is_free, named_format
 from appliance.operations.desk import Desk
 from appliance.operations.edit_package import edit_package
+from appliance.operations.pack_draft import pack_draft
 from appliance.operations.package_facts import find_package
 from appliance.store import configuration, drafts, packages
 from appliance.store.database import Tx
 from appliance.store.uploads import Upload
-from appliance.wire import archive, pack
 
 BATCH = 1024 * 1024  # bytes that are written to the disk at once; as many again wait
 SMALLEST_PIECE = 1024 * 1024  # each is synced to the disk
 LARGE_PIECE = 64 * 1024 * 1024
 LONGEST_FILE_NAME = 255
-OTHER_ARCHIVES = re.compile(r"\.(7z|rar|tar|tar\.\w+|t[bx]z2?|tzst|bz2|xz|zst|lz|lzma|zip|t?gz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,15 +60,6 @@ class Prepared:
     fragments: int
     fixed: bool
     estimate: Estimate
-
-
-@dataclass(frozen=True)
-class _Bare:
-    """A single file on its way into an archive."""
-
-    name: str
-    file: BinaryIO
-    size: int
 
 
 async def open_draft(desk: Desk, form: Mapping[str, str], package_id: str | None = None) -> Draft:
@@ -192,7 +178,8 @@ async def prepare(
     or is the one that the settings propose. `rate` in bytes a second is assumed between a computer and the fragments.
     """
     draft = await find_draft(desk, draft_id)
-    draft = await _pack(desk, draft, progress or _silent)
+    if await pack_draft(desk, draft, progress or _silent):
+        draft = await find_draft(desk, draft_id)
     at_hand = await _received(desk, draft)
     if at_hand.size and not at_hand.complete:
         raise Refusal(
@@ -263,12 +250,6 @@ async def sweep_drafts(desk: Desk) -> list[str]:
             continue  # somebody is still writing; the next sweep comes
         gone.append(draft)
     return gone
-
-
-def carried_agent() -> bytes | None:
-    """The agent's own file that the build put into the archive; not in a checkout."""
-    path = resources.files("appliance").joinpath("carried", "ocs-agent.pyz")
-    return path.read_bytes() if path.is_file() else None
 
 
 async def _found(tx: Tx, desk: Desk, draft_id: str) -> Draft:
@@ -353,60 +334,6 @@ def _planned(
     else:
         chosen = proposed_size(size, parse_size(largest))
     return Payload(size, chosen, count(size, chosen), "", "", file_format)
-
-
-async def _pack(desk: Desk, draft: Draft, progress: Progress) -> Draft:
-    """Put what is no archive into one, as the recipe says or because it is a bare file: the draft as it is then."""
-    order, uploads = order_of({**draft.form, "recipe": ""}), desk.shelf.uploads
-    file_format = "zip" if order.system is System.WINDOWS else "tar.gz"
-    with uploads.holding(draft.id), ExitStack() as stack:
-        bare = await asyncio.to_thread(_bare, desk, draft, order, file_format, stack)
-        if bare is None:
-            return draft
-
-        def work(report: Progress) -> None:
-            with uploads.packing(draft.id) as out:
-                pack.pack(
-                    out, file_format, bare.name, bare.file, bare.size, lambda done, total: report("pack", done, total)
-                )
-
-        await in_thread(work, progress=progress)
-        async with desk.store.writing() as tx:
-            packed = uploads.size(draft.id)
-            await drafts.change_file(tx, draft.id, f"{bare.name}.{file_format}", packed, packed, bare.name)
-            return await _found(tx, desk, draft.id)
-
-
-def _bare(desk: Desk, draft: Draft, order: Order, file_format: str, stack: ExitStack) -> _Bare | None:
-    """The single file that is to be packed; None where the draft has none, or has it packed already. Raises Refusal."""
-    recipe, uploads = recipe_of(draft.form), desk.shelf.uploads
-    if recipe and recipe.takes is Takes.SCRIPT:
-        return _in_memory(recipe.member, script_bytes(recipe, draft.form.get("script", "")))
-    if recipe and recipe.takes is Takes.AGENT and not draft.file_name:
-        agent = carried_agent()
-        if agent is None:
-            raise invalid("file", "this server carries no agent; choose the new agent's file.")
-        return _in_memory(recipe.member, agent)
-    if not draft.file_name or not 0 < draft.size == uploads.size(draft.id):
-        return None
-    member = member_name(draft.member or draft.file_name, order.system, order.action)
-    if draft.member:
-        if (member, f"{draft.member}.{file_format}") == (draft.member, draft.file_name):
-            return None
-        file = stack.enter_context(uploads.open(draft.id))  # packed for another system or action
-        for inside, opener in archive.members(file):
-            return _Bare(member, cast(BinaryIO, opener()), inside.size)
-    name = draft.file_name.lower()
-    file = stack.enter_context(uploads.open(draft.id))
-    is_asked_for = recipe is not None and name.endswith(recipe.endings or "/")
-    if not is_asked_for and (OTHER_ARCHIVES.search(name) or archive.format_of(file)):
-        return None  # an archive, or what is named like one and will be refused as one
-    uploads.must_hold(draft.size)
-    return _Bare(member, file, draft.size)
-
-
-def _in_memory(name: str, data: bytes) -> _Bare:
-    return _Bare(name, io.BytesIO(data), len(data))
 
 
 def _silent(*_: object) -> None:

@@ -182,7 +182,7 @@ async def strangers(tx: Tx) -> list[str]:
 class Sink(Protocol):
     """Where bytes go."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Take all of it."""
 
 
@@ -210,7 +210,7 @@ class Packer:
         self.flush()
         self._stores = None
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: bytes | memoryview, /) -> None:
         """Some more bytes; whole pieces go out at once."""
         if len(data) == PIECE and not self._waiting:
             self._put(data)
@@ -226,23 +226,27 @@ class Packer:
             self._put(bytes(self._waiting))
             self._waiting.clear()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | memoryview) -> None:
         if not self._stores:
             frame = self._compressor.compress(data)
             if self._stores is None:
                 self._stores = len(frame) > len(data) * SHRINKS
-        self._out.write(_stored(data) if self._stores else frame)
+        if not self._stores:
+            self._out.write(frame)
+            return
+        for part in _stored(data):
+            self._out.write(part)
 
 
-def _stored(data: bytes) -> bytes:
+def _stored(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """A zstd frame of raw blocks (RFC 8878, 3.1.1): one segment with its size in four bytes, no checksum."""
-    parts: list[bytes | memoryview] = [zstandard.FRAME_HEADER, b"\xa0", len(data).to_bytes(4, "little")]
     view = memoryview(data)
-    for start in range(0, len(data), RAW_BLOCK):
+    yield zstandard.FRAME_HEADER + b"\xa0" + len(view).to_bytes(4, "little")
+    for start in range(0, len(view), RAW_BLOCK):
         block = view[start : start + RAW_BLOCK]
-        last = start + RAW_BLOCK >= len(data)
-        parts += [(len(block) << 3 | last).to_bytes(3, "little"), block]
-    return b"".join(parts)
+        last = start + RAW_BLOCK >= len(view)
+        yield (len(block) << 3 | last).to_bytes(3, "little")
+        yield block
 
 
 class Expanded:

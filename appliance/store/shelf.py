@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +21,8 @@ from appliance.disk import sync_folder
 from appliance.domain.fragments import count, length
 from appliance.domain.package import PackageId, Payload, Piece, is_package_id
 from appliance.domain.refusal import Kind, Refusal
-from appliance.store.uploads import Digests, Parts, Uploads, forget, must_hold
+from appliance.store.digests import Digests, Whole
+from appliance.store.uploads import Parts, Uploads, forget, must_hold
 
 try:
     import fcntl
@@ -200,7 +200,7 @@ class Building:
         if not parts:
             must_hold(self.path, size)
         pieces, done = [], 0
-        with _Whole(known, one=fragments == 1) as whole:
+        with Whole(known, one=fragments == 1) as whole:
             for number in range(1, fragments + 1):
                 digest, left = hashlib.sha256(), length(number, size, fragment_size)
                 pieces_size = left
@@ -282,42 +282,6 @@ def _settle(out: BinaryIO) -> None:
     out.flush()
     os.fsync(out.fileno())
     forget(out.fileno())
-
-
-class _Whole:
-    """The digests of a whole file beside those of its fragments; the slower one on a thread of its own."""
-
-    def __init__(self, known: Digests | None, *, one: bool) -> None:
-        self._known = known
-        self._md5 = hashlib.md5(usedforsecurity=False)  # what genuine agents verify (protocol.md 4)
-        self._sha256 = None if one else hashlib.sha256()
-        self._beside = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
-
-    def __enter__(self) -> _Whole:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._beside.shutdown()
-
-    def update(self, data: bytes) -> None:
-        """The next bytes."""
-        if self._known is not None:
-            return
-        if self._last is not None:
-            self._last.result()
-        self._last = self._beside.submit(self._md5.update, data)
-        if self._sha256 is not None:
-            self._sha256.update(data)
-
-    def digests(self, first_sha256: str) -> Digests:
-        """What came out at the end."""
-        if self._known is not None:
-            return self._known
-        if self._last is not None:
-            self._last.result()
-        sha256 = self._sha256.hexdigest() if self._sha256 is not None else first_sha256
-        return Digests(self._md5.hexdigest(), sha256)
 
 
 def _cut(whole: Digests, size: int, pieces: Sequence[Piece], fragment_size: int, file_format: str) -> Cut:

@@ -24,6 +24,7 @@ from appliance.disk import sync_folder
 from appliance.domain.draft import DraftId, is_draft_id
 from appliance.domain.fragments import show_size
 from appliance.domain.refusal import Kind, Refusal, conflict
+from appliance.store.digests import Digests
 
 UPLOAD = ".upload"
 PACKING = ".packing"
@@ -31,15 +32,6 @@ RESERVE = 64 * 1024**2  # bytes that stay free on the disk for the database
 MOST_BUFFERS = 512  # of one write to the disk
 READ = 1024 * 1024
 BINARY = getattr(os, "O_BINARY", 0)  # Windows would put in carriage returns
-
-
-@dataclass(frozen=True)
-class Digests:
-    """What is known of a whole file and of its pieces, lower-case hex."""
-
-    md5: str
-    sha256: str
-    pieces: tuple[str, ...] = ()  # SHA-256 each
 
 
 @dataclass(frozen=True)

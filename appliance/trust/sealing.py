@@ -54,7 +54,7 @@ class Sealer:
         self._number = 0
         out.write(self._head)
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         """Some more plain bytes."""
         self._waiting += data
         while len(self._waiting) > CHUNK:  # a full one waits: it may be the last

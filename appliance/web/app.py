@@ -17,6 +17,8 @@ from appliance.operations.depot import healthy
 from appliance.operations.desk import Desk
 from appliance.operations.jobs import Jobs
 from appliance.web import contact, depot, refusals
+from appliance.web.api import frame as api
+from appliance.web.api.routes import routes as api_routes
 from appliance.web.console import frame
 from appliance.web.console.forms import LARGEST_FORM
 from appliance.web.console.routes import routes
@@ -25,6 +27,7 @@ from appliance.web.refusals import Handler
 from appliance.web.static import ROUTE, static
 from appliance.wire import paths
 
+FIRST = "/first/"
 KEEPALIVE_SECONDS = 15.0
 DRAIN_SECONDS = 7.0  # of the ten in which SIGTERM must end everything
 SHUTDOWN_SECONDS = 1.0  # then answers that are on their way may still leave
@@ -106,6 +109,7 @@ def console_app(shared: Shared) -> web.Application:
     app.on_response_prepare.append(frame.sign)
     app.router.add_get(ROUTE, static().handler)
     frame.mount(app, routes())
+    api.mount(app, api_routes())
     app.on_shutdown.append(_end_jobs)
     return app
 
@@ -142,7 +146,7 @@ class AccessLog(AbstractAccessLogger):
             self.log_format,  # the listener's name; what is no HTTP at all belongs to no application
             request.remote or "-",
             escaped(request.method, 16),
-            escaped(request.rel_url.raw_path, 300),
+            escaped(shown_path(request.rel_url.raw_path), 300),
             response.status,
             response.body_length,
             time * 1000,
@@ -153,6 +157,11 @@ class AccessLog(AbstractAccessLogger):
 def _no_news(record: logging.LogRecord) -> bool:
     """What is no HTTP, and peers that go away, have their line in the access log; tracebacks would fill the disk."""
     return not (record.exc_info and isinstance(record.exc_info[1], (HttpProcessingError, ConnectionError)))
+
+
+def shown_path(path: str) -> str:
+    """A path for the log: the secret of the one-time address is not in it."""
+    return f"{FIRST}*" if path.startswith(FIRST) else path
 
 
 def escaped(text: str, longest: int) -> str:

@@ -18,7 +18,7 @@ from appliance.domain.draft import Draft
 from appliance.domain.package import Action, Package, System
 from appliance.domain.recipes import RECIPE
 from appliance.domain.refusal import Kind, Refusal
-from appliance.operations import drafts
+from appliance.operations import drafts, pack_draft
 from appliance.operations.configure import set_setting
 from appliance.operations.drafts import (
     Received,
@@ -36,6 +36,7 @@ from appliance.operations.drafts import (
 from appliance.operations.package_facts import show_package
 from appliance.operations.start import sweep
 from appliance.store import uploads
+from appliance.store.digests import Digests
 from appliance.wire import archive as reading
 from tests.fakes.appliance import on_desk, rows, shelved
 from tests.fakes.archives import targz_of, zip_of
@@ -224,7 +225,7 @@ def test_a_lost_connection_leaves_what_arrived_and_the_upload_goes_on_there(tmp_
         assert (await receive(scene.desk, draft.id, 4000, chunks(ARCHIVE[4000:]))).complete
         sha256 = hashlib.sha256(ARCHIVE).hexdigest()
         known = scene.desk.shelf.uploads.parts(draft.id, 2**24).digests
-        assert known == uploads.Digests(hashlib.md5(ARCHIVE).hexdigest(), sha256, (sha256,))
+        assert known == Digests(hashlib.md5(ARCHIVE).hexdigest(), sha256, (sha256,))
         assert await whole(scene, await build_draft(scene.desk, draft.id, "3K", silent)) == ARCHIVE
 
     play(tmp_path, script)
@@ -502,9 +503,9 @@ def test_the_agent_that_the_server_carries_is_packed_or_an_uploaded_one(
     async def script(scene: Scene) -> None:
         form = {"name": "agent", "recipe": "agent", **RECIPE["agent"].values}
         draft = await open_draft(scene.desk, form)
-        monkeypatch.setattr(drafts, "carried_agent", lambda: None)
+        monkeypatch.setattr(pack_draft, "carried_agent", lambda: None)
         assert (await refused(prepare(scene.desk, draft.id))).field == "file"
-        monkeypatch.setattr(drafts, "carried_agent", lambda: b"#!python\nPK carried")
+        monkeypatch.setattr(pack_draft, "carried_agent", lambda: b"#!python\nPK carried")
         package = await build_draft(scene.desk, draft.id, None, silent)
         assert package.order.argument == "INSTALL_PATH/update"
         assert package.order.action is Action.STORE

@@ -19,7 +19,8 @@ from appliance.operations.configure import set_setting
 from appliance.operations.desk import Desk
 from appliance.operations.drafts import announce_file, build_draft, list_drafts, open_draft, receive, received
 from appliance.operations.start import sweep
-from appliance.store.uploads import Digests, Uploads, joined
+from appliance.store.digests import Digests
+from appliance.store.uploads import Uploads, joined
 from tests.fakes.appliance import on_desk, rows, shelved
 from tests.fakes.archives import targz_of
 from tests.store.test_shelf import killed_at, look, silent

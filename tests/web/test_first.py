@@ -37,3 +37,14 @@ def test_without_a_user_the_fourth_line_is_the_one_time_address_of_the_console(t
     assert [account.name for account in on_desk(data, list_users)] == ["ana"]
     with serving(data) as running:
         assert rest_of(running) == ""
+
+
+def test_the_secret_of_the_one_time_address_is_in_no_log(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as running:
+        assert running.process.stdout is not None
+        path = "/first/" + running.process.stdout.readline().strip().rpartition("/")[2]
+        assert running.ask("GET", path, console=True).status == 200
+        assert running.stop() == 0
+        log = running.log.read_text()
+    assert "GET /first/* 200" in log
+    assert path not in log

@@ -25,7 +25,6 @@ from appliance.operations.computers import (
     delete_computer,
     delete_computers,
     export,
-    numbers_of,
     show_computer,
 )
 from appliance.operations.groups import groups_of_computer
@@ -48,7 +47,7 @@ from appliance.web.api.schema import (
     told,
     with_keys,
 )
-from appliance.web.api.selection import SEARCH, SELECTION, selection_of
+from appliance.web.api.selection import SEARCH, SELECTION, numbers_in, selection_of
 
 FACTS = {  # what an inventory says, in the order of the console's columns
     name: kind for name, kind in COLUMNS
@@ -130,11 +129,11 @@ async def _page(call: Call, search: Search, given: Mapping[str, Any]) -> dict[st
     found = await computer_page(
         call.desk,
         search,
-        given.get("q", ""),
-        given.get("sort", "NAME"),
-        given.get("descending", False),
-        given.get("page", 1),
-        given.get("size", PAGING["size"]["default"]),
+        given["q"],
+        given["sort"],
+        given["descending"],
+        given["page"],
+        given["size"],
     )
     return {
         "total": found.total,
@@ -153,11 +152,13 @@ async def exported(call: Call) -> web.StreamResponse:
         call.desk,
         from_lists(body.get("search", [])),
         columns,
-        body.get("q", ""),
-        body.get("sort", "NAME"),
-        body.get("descending", False),
+        body["q"],
+        body["sort"],
+        body["descending"],
     )
-    some = await anext(source, [])  # what is refused is refused before the first byte
+    some: list[dict[str, str | int | None]] = await anext(
+        source, []
+    )  # what is refused is refused before the first byte
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(call.request)
     begin = "["
@@ -195,7 +196,7 @@ async def delete_many(call: Call) -> object:
     selection = await selection_of(call.desk, call.body["selection"])
 
     async def work(progress: Progress) -> dict[str, object]:
-        ids = await numbers_of(call.desk, selection)
+        ids = await numbers_in(call.desk, selection)
         count = await delete_computers(call.desk, ids, lambda done, total: progress("delete", done, total))
         return {"count": count}
 

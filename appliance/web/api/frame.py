@@ -28,10 +28,12 @@ from appliance.web.api.schema import (
     UNKNOWN,
     Schema,
     check,
+    defaults,
     from_address,
     named,
     number,
     one_of,
+    resolved,
     text,
     told,
     wrong,
@@ -65,7 +67,9 @@ PLACES: Mapping[str, tuple[str, Schema]] = {
 """What may stand in a place of a path: as a pattern for the router, as a schema for the document."""
 
 # The API speaks English: these are no texts of the console.
-NO_TOKEN = "send a token: Authorization: Bearer ocs_...; the console's account page and 'ocs.pyz user tokens' make them."
+NO_TOKEN = (
+    "send a token: Authorization: Bearer ocs_...; the console's account page and 'ocs.pyz user tokens' make them."
+)
 BAD_TOKEN = "the token is none, has expired or was revoked; make another one."
 NOT_ALLOWED = "only an administrator may do this; use the token of one."
 NO_ADDRESS = "there is no such address; /api/v1/openapi.json names those that there are."
@@ -226,7 +230,7 @@ def _unauthorized(sentence: str, more: str) -> NoReturn:
 
 def _query(schemas: Mapping[str, Schema], request: web.Request) -> dict[str, Any]:
     """The keys of the address. Raises Refusal."""
-    found = {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
+    found = defaults(schemas)
     for name in request.query:
         if name not in schemas:
             raise wrong(name[:LONGEST_SHOWN], UNKNOWN)
@@ -246,7 +250,7 @@ async def _body(schema: Schema | None, request: web.Request) -> dict[str, Any]:
     document = _parsed(data) if data else {}
     check(schema, document)
     assert isinstance(document, dict)
-    return document
+    return {**defaults(resolved(schema).get("properties", {})), **document}
 
 
 def _parsed(data: bytes) -> object:

@@ -15,10 +15,11 @@ from appliance.domain.refusal import Kind, Refusal
 Schema = Mapping[str, Any]
 
 WORDS = frozenset(
-    """
-    $ref type properties required additionalProperties items anyOf enum minimum maximum minLength maxLength maxItems
-    minProperties maxProperties pattern format description default
-    """.split()
+    (
+        *("$ref", "type", "properties", "required", "additionalProperties", "items", "anyOf", "enum", "minimum"),
+        *("maximum", "minLength", "maxLength", "maxItems", "minProperties", "maxProperties", "pattern", "format"),
+        *("description", "default"),
+    )
 )
 LARGEST_NUMBER = 2**53 - 1  # what every reader of JSON keeps exactly
 LONGEST_SHOWN = 40
@@ -129,6 +130,11 @@ def with_keys(schema: Schema, **properties: Schema) -> Schema:
 def resolved(schema: Schema) -> Schema:
     """What a reference refers to; anything else as it is."""
     return resolved(NAMED[schema["$ref"].removeprefix(PLACE)]) if "$ref" in schema else schema
+
+
+def defaults(properties: Mapping[str, Schema]) -> dict[str, Any]:
+    """What holds for keys that are not given."""
+    return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
 
 
 def within(schema: Schema) -> Iterator[Schema]:

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from appliance.domain.search import LONGEST_VALUE, MOST_CRITERIA, Operator, Search, from_lists, takes_everyone, to_json
+from appliance.domain.search import (
+    EVERY,
+    LONGEST_VALUE,
+    MOST_CRITERIA,
+    Criterion,
+    Operator,
+    Search,
+    all_of,
+    from_lists,
+    takes_everyone,
+    to_json,
+)
+from appliance.operations.computers import numbers_of, show_computer
 from appliance.operations.desk import Desk
 from appliance.operations.groups import show_group
 from appliance.operations.selection import Selection
@@ -15,6 +27,7 @@ from appliance.web.api.schema import Schema, asked, flag, named, number, one_of,
 MOST_IDS = 100_000
 MOST_NAMES = 1000
 
+NOBODY = "it chooses nobody."
 NOT_ALL = "false chooses nobody; give ids, computers, a search or a group instead."
 
 CRITERION = named(
@@ -60,6 +73,18 @@ async def selection_of(desk: Desk, told: Mapping[str, Any]) -> Selection:
     if not told["all"]:
         raise wrong("selection.all", NOT_ALL)
     return Selection(everyone=True)
+
+
+async def numbers_in(desk: Desk, selection: Selection) -> Sequence[int]:
+    """The numbers of the computers selected. Raises Refusal."""
+    if selection.ids or selection.computers:
+        named_ones = [(await show_computer(desk, name)).computer.id for name in selection.computers]
+        return list(dict.fromkeys([*selection.ids, *named_ones]))
+    if selection.group:
+        return await numbers_of(desk, all_of([Criterion("GROUP", Operator.BELONG, selection.group)]))
+    if not selection.everyone and selection.search is None:
+        raise wrong("selection", NOBODY)
+    return await numbers_of(desk, selection.search or EVERY)
 
 
 def search_told(search: Search) -> list[list[dict[str, str]]]:

@@ -11,7 +11,7 @@ from appliance.operations.override import override_computers, override_group
 from appliance.operations.selection import Selection
 from appliance.settings import SETTINGS
 from appliance.web.api.frame import ApiRoute, Call, Doc
-from appliance.web.api.schema import asked, flag, named, number, one_of, or_null, rows, text, told
+from appliance.web.api.schema import Schema, asked, flag, named, number, one_of, or_null, rows, text, told
 from appliance.web.api.selection import SELECTION, selection_of
 
 SETTING = named(
@@ -34,7 +34,7 @@ SETTING = named(
 LIST = Doc(told(settings=rows(SETTING)))
 
 
-def _changes(*, only_per_computer: bool) -> dict[str, Any]:
+def _changes(*, only_per_computer: bool) -> Schema:
     value = {"type": ["string", "integer", "null"], "maxLength": 4096, "description": "null: what it was before."}
     return asked("", **{one.name: value for one in SETTINGS if one.per_computer or not only_per_computer})
 

@@ -275,8 +275,7 @@ def _dressed(visit: Visit, response: web.StreamResponse) -> web.StreamResponse:
     for name, value in visit.cookies.items():
         if value:
             lasts = LASTING.get(name)
-            same = "Lax" if name == SESSION_COOKIE else "Strict"  # Lax: a link in a mail finds its reader signed in
-            response.set_cookie(name, value, max_age=lasts, path="/", secure=True, httponly=True, samesite=same)
+            response.set_cookie(name, value, max_age=lasts, path="/", secure=True, httponly=True, samesite="Strict")
         else:
             response.del_cookie(name, path="/", secure=True, httponly=True)
     return response

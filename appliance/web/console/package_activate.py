@@ -96,9 +96,7 @@ async def activate(visit: Visit) -> web.StreamResponse:
 
 async def _checked(visit: Visit, form: Form, refusal: Refusal | None = None) -> web.Response:
     try:
-        steps = await check_steps(
-            visit.desk, visit.path("package"), form.text("info-url"), form.text("fragment-url")
-        )
+        steps = await check_steps(visit.desk, visit.path("package"), form.text("info-url"), form.text("fragment-url"))
     except Refusal as met:
         return await _page(visit, form, met)
     return await _page(visit, form, refusal, steps)
@@ -112,15 +110,18 @@ async def _page(
     info = form.text("info-url") or proposed[0].info_location
     fragments = form.text("fragment-url") or proposed[0].fragment_location
     shown = form_of(info__url=info, fragment__url=fragments, unchecked=form.ticked("unchecked"))
+    faults = [refusal] if refusal else [step.refusal for step in steps if step.refusal]
     warnings: Sequence[Remark] = ()
     try:
         warnings = warnings_at(info, fragments)
     except Refusal as met:
-        refusal = refusal or (met if visit.request.method == "POST" else None)
-    for met in [refusal] if refusal else [step.refusal for step in steps if step.refusal]:
-        shown = visit.with_error(shown, met)
+        faults = faults or [met]
+    for fault in faults:
+        shown = visit.with_error(shown, fault)
     page = ActivatePage(facts, shown, proposed, warnings, steps)
-    return visit.refused("package_activate.html", page, refusal) if refusal else visit.page("package_activate.html", page)
+    return (
+        visit.refused("package_activate.html", page, refusal) if refusal else visit.page("package_activate.html", page)
+    )
 
 
 async def unactivation(visit: Visit) -> web.StreamResponse:

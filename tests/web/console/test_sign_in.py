@@ -85,7 +85,7 @@ def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites_and_the_database
     fields = {"csrf": browser.token, "name": ADMINISTRATOR, "password": PASSWORD, "next": "/"}
     answer = browser.post_once("/sign-in", fields)
     cookie = next(text for text in answer.cookies if text.startswith("__Host-session="))
-    assert {"secure", "httponly", "path=/", "samesite=lax"} <= {part.strip().lower() for part in cookie.split(";")}
+    assert {"secure", "httponly", "path=/", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
     assert "domain" not in cookie.lower()
     secret = cookie.split("=")[1].split(";")[0]
     assert len(secret) >= 43

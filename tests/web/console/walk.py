@@ -28,6 +28,7 @@ USER = "ben"
 # What a page wants to be asked, where it says nothing without.
 ASKED = {
     "/selection": "?deed=group&id=1",
+    r"/packages/{package:\d{10}}/validate": "?button=all",
     r"/groups/{group:\d+}/why": f"?computer={device('pc-1')}",
 }
 HOSTILE = "<img src=x onerror=alert(1)>\"'`{{7*7}}%s"
@@ -164,6 +165,7 @@ class Faults(HTMLParser):
     labels: set[str] = field(default_factory=set)
     fields: list[tuple[str, str]] = field(default_factory=list)
     headings: list[int] = field(default_factory=list)
+    meant: set[str] = field(default_factory=set)  # ids that something else on the page refers to
     _inside: list[str] = field(default_factory=list)
     _form: str = ""
     _token: bool = False
@@ -179,6 +181,7 @@ class Faults(HTMLParser):
         self._policy(tag, have, shown)
         if "id" in have:
             self.ids.append(have["id"])
+        self.meant.update(f"{have.get('aria-labelledby', '')} {have.get('aria-describedby', '')}".split())
         if tag == "label":
             self.labels.add(have.get("for", ""))
         if (
@@ -244,6 +247,7 @@ class Faults(HTMLParser):
             *self.found,
             *(f"the id {one!r} is there twice" for one in twice),
             *(f"{shown} has no label" for shown in unnamed),
+            *(f"the id {one!r} is meant and not there" for one in sorted(self.meant - set(self.ids))),
             *([] if self.headings.count(1) == 1 else [f"the headings are {self.headings}"]),
             *(f"a heading of level {after} follows one of level {before}" for before, after in jumps),
         ]
