@@ -26,9 +26,12 @@ from appliance.operations.certificates import (
     shown_certificate,
 )
 from appliance.operations.desk import open_desk
+from appliance.operations.nightly import nightly
+from appliance.operations.scrub import scrubbing
 from appliance.operations.start import alone, sweep, write_down
 from appliance.web.app import Running, Shared, agents_app, console_app, runner
-from appliance.web.keys import SelfFile
+from appliance.web.gate import GatedSite, watched
+from appliance.web.keys import GATE, SelfFile
 
 LOG = logging.getLogger("ocs.server")
 STOP_SECONDS = 9.0  # SIGTERM ends everything within ten
@@ -76,6 +79,7 @@ async def _serve(listening: Listening) -> int:
         await ensure_certificates(desk, names)
         shared = Shared(desk, _self_file(), _agent_file())
         tls = (await stack.enter_async_context(shown_certificate(desk, names))).context
+        await stack.enter_async_context(watched(desk, (shared.agents, shared.console)))
         runners: list[web.AppRunner] = []
         stack.push_async_callback(_close, runners, shared.running)
         http = await _listen(runners, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
@@ -90,6 +94,8 @@ async def _serve(listening: Listening) -> int:
                 "version": __version__,
             },
         )
+        for beside in (nightly, scrubbing):
+            stack.push_async_callback(_end, asyncio.create_task(beside(desk)))
         shown = f"[{names[0]}]" if ":" in names[0] else names[0]
         where = listening.console_listen if listening.console_listen not in ("0.0.0.0", "::") else names[0]
         where = f"[{where}]" if ":" in where else where
@@ -110,6 +116,11 @@ async def _serve(listening: Listening) -> int:
     return 0
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def _close(runners: Sequence[web.AppRunner], running: Running) -> None:
     """Listen no more, finish what runs, then close: all at once, or one slow request would keep the others open."""
     for listener in runners:
@@ -125,7 +136,7 @@ async def _listen(
     listener = runner(app)
     runners.append(listener)
     await listener.setup()
-    site = web.TCPSite(listener, host, port, ssl_context=tls, backlog=512)
+    site = GatedSite(listener, app[GATE], host, port, tls)
     try:
         await site.start()
     except (OSError, UnicodeError) as error:  # the second for what is no host name at all

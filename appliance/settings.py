@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from appliance.domain.fragments import parse_size
+from appliance.domain.identity import Mode
 from appliance.domain.refusal import Kind, Refusal, invalid
 from appliance.domain.tempo import KNOBS, parse_knob
 
@@ -45,6 +46,12 @@ def _bytes(name: str, low: int, high: int, text: str) -> int:
     if not low <= size <= high:
         raise invalid(name, "{text!r} is not a size from {low} to {high} bytes.", text=text[:40], low=low, high=high)
     return size
+
+
+def _one_of(name: str, words: Sequence[str], text: str) -> str:
+    if text.strip().lower() not in words:
+        raise invalid(name, "{text!r} is none of {words}.", text=text[:40], words=", ".join(words))
+    return text.strip().lower()
 
 
 def _folder(name: str, text: str) -> str:
@@ -112,6 +119,13 @@ SETTINGS: tuple[Setting, ...] = (
         "switch",
     ),
     Setting(
+        "IDENTITY_MODE",
+        partial(_one_of, "IDENTITY_MODE", [mode.value for mode in Mode]),
+        Mode.OBSERVE.value,
+        "What computers may do that did not join: open, observe (the same, but take-overs are noted), protect "
+        "(take-overs and newcomers wait for a decision), closed (nothing).",
+    ),
+    Setting(
         "REFUSED_AGENTS",
         lambda text: _pattern("REFUSED_AGENTS", text),
         "",
@@ -153,6 +167,34 @@ SETTINGS: tuple[Setting, ...] = (
         "Seconds in which a message of an agent must have arrived.",
         "s",
     ),
+    _size(
+        "CONTACT_MEMORY_LIMIT",
+        8 * MIB,
+        64 * 1024 * MIB,
+        "128M",
+        "Most that messages of agents may take in memory at once, as they travel; above it they hear 503.",
+    ),
+    _number(
+        "CONNECTION_LIMIT",
+        10,
+        100_000,
+        "1000",
+        "Most connections of agents at once; beyond it the idle ones are cut off first, then the slowest.",
+    ),
+    _number(
+        "CONSOLE_CONNECTION_LIMIT",
+        10,
+        100_000,
+        "250",
+        "Most connections to the console and its API at once.",
+    ),
+    _number(
+        "ADDRESS_CONNECTION_LIMIT",
+        4,
+        100_000,
+        "500",
+        "Most connections from one address at once, of agents or to the console.",
+    ),
     Setting(
         "BACKUP_FOLDER",
         lambda text: _folder("BACKUP_FOLDER", text),
@@ -172,6 +214,14 @@ SETTINGS: tuple[Setting, ...] = (
         1000,
         "7",
         "How many of the server's own backups are kept.",
+    ),
+    _number(
+        "SCRUB_DAYS",
+        0,
+        365,
+        "7",
+        "Days between two rounds in which the server reads all fragments through for damage; 0 makes none.",
+        "days",
     ),
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

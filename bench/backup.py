@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import statistics
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -47,7 +49,7 @@ async def measure(folder: Path, rounds: int) -> None:
             await back_up(desk, target, None, silent)
             middle = time.monotonic()
             subprocess.run(["cp", "-r", desk.shelf.folder, copy], check=True)
-            subprocess.run(["sync", "-f", copy], check=True)
+            _sync(copy)
             backups.append(middle - start)
             copies.append(time.monotonic() - middle)
             print(f"backup {backups[-1]:.2f} s, cp {copies[-1]:.2f} s", flush=True)
@@ -57,9 +59,14 @@ async def measure(folder: Path, rounds: int) -> None:
     print(f"median: backup {took:.2f} s, cp {cp:.2f} s: {cp / took:.2f} of cp; load {os.getloadavg()[0]:.1f}")
 
 
-def _make(archive: Path) -> None:
-    import zipfile
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        with path.open("rb") if path.is_file() else contextlib.nullcontext() as file:
+            if file:
+                os.fsync(file.fileno())
 
+
+def _make(archive: Path) -> None:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as made:
         for number in range(PARTS):
             made.writestr(f"part-{number}", os.urandom(16 * MIB))

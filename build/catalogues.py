@@ -33,6 +33,11 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
     "ngettext": (1, 2),
     "N_": None,  # marks a text of a table
     "Term": None,
+    "Remark": (1,),
+    "_Fault": (3,),
+    "Done": (2,),
+    "begin": (2,),
+    "_tried": (3,),
     "say": None,
     "go": (2,),
     "Refusal": (2,),
@@ -46,6 +51,8 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
 TABLES: dict[str, Callable[[Any], Iterable[str]]] = {
     "appliance.domain.status": lambda module: module.MEANING.values(),
     "appliance.domain.log": lambda module: (deed.value for deed in module.Deed),
+    "appliance.domain.group": lambda module: module.MEMBERSHIP.values(),
+    "appliance.domain.tempo": lambda module: ("default", *(origin.value for origin in module.Origin)),
     "appliance.domain.eligibility": lambda module: module.SENTENCES.values(),
     "appliance.domain.recipes": lambda module: (text for one in module.RECIPES for text in (one.title, one.hint)),
     "appliance.settings": lambda module: (setting.help for setting in module.SETTINGS),

@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 
+from appliance.domain.refusal import Term
+
 
 class Shape(Enum):
     """What a member is."""
@@ -66,44 +68,44 @@ class Census:
         if member.shape in (Shape.SYMLINK, Shape.HARDLINK, Shape.OTHER):
             return f"is a {member.shape.value}"
         if member.mode & 0o6000:
-            return "has the setuid or setgid bit"
+            return Term("has the setuid or setgid bit")
         if member.size < 0:
-            return "has a negative size"
+            return Term("has a negative size")
         self.total += member.size
         if self.total > self.limits.total:
             return f"makes the archive larger than {self.limits.total} bytes unpacked"
         if member.packed_size is not None and member.size > max(1, member.packed_size) * self.limits.ratio:
-            return "is packed more tightly than any honest file"
+            return Term("is packed more tightly than any honest file")
         return self._name_fault(member)
 
     def _name_fault(self, member: Member) -> str | None:
         name = member.name
         if _BAD_CHARACTER.search(name):
-            return "has a character in its name that Windows or a terminal would misread"
+            return Term("has a character in its name that Windows or a terminal would misread")
         if name.startswith("/"):
-            return "has an absolute name"
+            return Term("has an absolute name")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts:
             return None if member.shape is Shape.FOLDER else "has no name"
         if ".." in parts:
-            return "would be written outside its folder"
+            return Term("would be written outside its folder")
         if len(name) > self.limits.name_length:
             return f"has a name longer than {self.limits.name_length} characters"
         if len(parts) > self.limits.depth:
             return f"lies deeper than {self.limits.depth} folders"
         for part in parts:
             if RESERVED.fullmatch(part) or part.endswith((" ", ".")):
-                return "has a name that Windows reserves"
+                return Term("has a name that Windows reserves")
         return self._clash(parts, member.shape)
 
     def _clash(self, parts: list[str], shape: Shape) -> str | None:
         for depth in range(1, len(parts)):
             if self._seen.setdefault(_fold(parts[:depth]), Shape.FOLDER) is Shape.FILE:
-                return "lies below a file"
+                return Term("lies below a file")
         key = _fold(parts)
         before = self._seen.get(key)
         if before is not None and not (before is Shape.FOLDER and shape is Shape.FOLDER):
-            return "stands twice in the archive, upper and lower case taken as one"
+            return Term("stands twice in the archive, upper and lower case taken as one")
         self._seen[key] = shape
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NewType
 
-from appliance.domain.refusal import invalid
+from appliance.domain.refusal import Term, invalid
 
 PackageId = NewType("PackageId", str)  # ten digits, below 2**31, never used again
 
@@ -197,8 +197,8 @@ def checked(order: Order, *, file_format: str | None) -> Order:
 def _argument(order: Order) -> None:
     field = "path" if order.action is Action.STORE else "command"
     if not order.argument.strip():
-        what = "a folder on the computers" if order.action is Action.STORE else "the command to run"
-        raise invalid(field, "the action {value} needs {what}.", value=order.action.value.title(), what=what)
+        what = Term("a folder on the computers") if order.action is Action.STORE else Term("the command to run")
+        raise invalid(field, "the action {value} needs {what}.", value=Term(order.action.value.title()), what=what)
     longest = LONGEST_WINDOWS_COMMAND if order.system is System.WINDOWS else LONGEST_COMMAND
     _text(field, order.argument, longest)
     if order.action is not Action.LAUNCH:
@@ -223,7 +223,9 @@ def _argument(order: Order) -> None:
 def _file(order: Order, file_format: str | None) -> None:
     if file_format is None:
         if order.action is not Action.EXECUTE:
-            raise invalid("file", "the action {value} needs a .zip or .tar.gz file.", value=order.action.value.title())
+            raise invalid(
+                "file", "the action {value} needs a .zip or .tar.gz file.", value=Term(order.action.value.title())
+            )
         return
     if file_format not in ("zip", "tar.gz"):
         raise invalid("file", "only .zip and .tar.gz files can be deployed.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from appliance.domain.computer import Computer
 from appliance.domain.eligibility import announce
@@ -12,6 +11,7 @@ from appliance.domain.messages import Pack, Prolog, PrologReply
 from appliance.domain.status import IN_HISTORY, Event, Stage, move
 from appliance.domain.tempo import Choice, choose, resolve, tempo_of
 from appliance.operations.desk import Desk
+from appliance.operations.identity import Caller, posting, withheld
 from appliance.operations.why import candidate, situation
 from appliance.store import affectations, computers, configuration, group_affectations, groups
 from appliance.store.database import Tx
@@ -19,18 +19,14 @@ from appliance.store.database import Tx
 DAY = 86_400
 
 
-@dataclass(frozen=True)
-class Caller:
-    """Who is at the other end, as it calls itself, and where it calls from."""
-
-    user_agent: str
-    address: str
-
-
 async def answer_contact(desk: Desk, prolog: Prolog, caller: Caller) -> PrologReply:
-    """The reply to a PROLOG. A computer that was never inventoried is asked for its inventory and kept from then on."""
-    async with desk.store.writing() as tx:
-        everywhere = (await configuration.settings(tx)).knobs()
+    """The reply to a PROLOG. A computer that was never inventoried is asked for its inventory and kept from then on.
+
+    Raises Refusal where whoever calls does not prove to be that computer.
+    """
+    async with posting(desk, prolog.device_id, caller) as tx:
+        settings = await configuration.settings(tx)
+        everywhere = settings.knobs()
         computer = await computers.find(tx, prolog.device_id)
         if computer is None:
             return _reply(resolve(everywhere), wanted=everywhere["FREQUENCY"] != -1)
@@ -41,7 +37,10 @@ async def answer_contact(desk: Desk, prolog: Prolog, caller: Caller) -> PrologRe
         chosen = choose(everywhere, for_groups, await computers.overrides(tx, computer.id))
         if ids:  # who joined a group since the last contact gets what the group gets
             await group_affectations.arm(tx, ids, [computer.id], all_groups=True)
-        packs = await _announce(tx, computer, caller, chosen, member_of)
+        if await withheld(tx, computer.id, settings):
+            packs: tuple[Pack, ...] = ()
+        else:
+            packs = await _announce(tx, computer, caller, chosen, member_of)
         knobs = {name: choice.value for name, choice in chosen.items()}
         return _reply(knobs, wanted=_inventory_wanted(computer, knobs["FREQUENCY"], tx.now), packs=packs)
 

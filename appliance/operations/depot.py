@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -10,9 +11,11 @@ from appliance.domain.package import is_package_id
 from appliance.domain.refusal import Refusal, missing
 from appliance.operations.desk import Desk
 from appliance.store import packages
+from appliance.store.shelf import damaged
 from appliance.wire import info, manifest, paths
 
 NOTHING = "there is nothing here"
+LOG = logging.getLogger("ocs.depot")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Fragment:
 
 
 async def open_fragment(desk: Desk, package: str, name: str) -> Fragment:
-    """A fragment by the names in its URL. Raises Refusal: MISSING, or BUSY where its bytes are damaged."""
+    """A fragment by the names in its URL, its bytes verified. Raises Refusal: MISSING, or BUSY where it is damaged."""
     number = paths.fragment_number(package, name) if is_package_id(package) else None
     if number is None:
         raise missing(NOTHING)
@@ -38,12 +41,32 @@ async def open_fragment(desk: Desk, package: str, name: str) -> Fragment:
         piece, manifest_sha256 = found
         try:
             file = desk.shelf.open_fragment(package, number, piece.size, manifest_sha256)
+            if not desk.shelf.proofs.known(file, piece.sha256):
+                await _prove(desk, file, package, name, piece.sha256)
         except Refusal:
             if found == before:
                 raise
             before = found  # an edit may have come between the row and the file: look at both again
         else:
             return Fragment(file, piece.size, piece.sha256)
+
+
+async def _prove(desk: Desk, file: BinaryIO, package: str, name: str, sha256: str) -> None:
+    """Read a fragment through, where that was not done since it was changed last. Raises Refusal; closes it then."""
+    proofs, right = desk.shelf.proofs, False
+    try:
+        async with proofs.turns:
+            known = proofs.known(file, sha256)  # others may have waited for the same
+            right = await asyncio.to_thread(proofs.prove, file, sha256) if known is None else known
+            if known is None and not right:
+                LOG.error("%s of package %s is damaged on the disk; `check` says what to do.", name, package)
+    except OSError as error:
+        LOG.error("%s of package %s cannot be read: %s", name, package, error.strerror)
+    finally:
+        if not right:
+            file.close()
+    if not right:
+        raise damaged(package, name)
 
 
 async def read_description(desk: Desk, package: str, name: str) -> bytes:

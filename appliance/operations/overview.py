@@ -10,6 +10,7 @@ from appliance.domain.account import Right
 from appliance.domain.status import Stage
 from appliance.operations.certificates import export_authority
 from appliance.operations.desk import Desk
+from appliance.operations.nightly import LastBackup, last_backup
 from appliance.store import configuration, overview
 from appliance.store.overview import Running
 
@@ -27,6 +28,7 @@ class Overview:
     stages: dict[Stage, int]
     running: tuple[Running, ...]  # packages with computers that have no outcome yet, newest first
     disk: tuple[int, int]
+    backup: LastBackup | None  # None: none was made yet by the server
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ async def overview_of(desk: Desk) -> Overview:
         stages = await overview.stages(tx)
         running = await overview.running(tx, 8)
     usage = shutil.disk_usage(desk.shelf.folder)
-    return Overview(computers, seen, packages, activated, stages, tuple(running), (usage.free, usage.total))
+    disk = (usage.free, usage.total)
+    return Overview(computers, seen, packages, activated, stages, tuple(running), disk, await last_backup(desk))
 
 
 async def doorway(desk: Desk) -> Doorway:

@@ -185,13 +185,13 @@ async def package_progress(desk: Desk, package_id: str, points: int = 60) -> lis
             return []
         begin, end = span
         step = -(-(end - begin + 1) // points)
+        steps = (end - begin) // step + 1
         sums: dict[int, dict[str, int]] = {}
-        for number, kind, count in await affectations.over_time(tx, package.id, begin, step):
-            bucket = sums.setdefault(max(0, number), {})
-            bucket[kind] = bucket.get(kind, 0) + count
+        for number, kind, count in await affectations.over_time(tx, package.id, begin, step, steps):
+            sums.setdefault(number, {})[kind] = count
     result: list[Point] = []
     so_far = {"success": 0, "already": 0, "error": 0, "notified": 0}
-    for number in range((end - begin) // step + 1):
+    for number in range(steps):
         for kind, count in sums.get(number, {}).items():
             so_far[kind] += count
         moment = min(end, begin + (number + 1) * step - 1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from appliance.domain.computer import Computer, ComputerId
+from appliance.domain.identity import Doubt
 from appliance.domain.messages import Inventory, InventoryReply
-from appliance.operations.answer_contact import Caller
 from appliance.operations.desk import Desk
+from appliance.operations.identity import Caller, claims, look_for_clones, newcomer, posting, tell_of_claims
 from appliance.settings import Settings
 from appliance.store import computers, configuration, values
 from appliance.store.database import Tx
@@ -66,12 +67,15 @@ KEPT = MarkupLimits(depth=1000, elements=20_000_000, attributes=20_000_000)
 
 
 async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> InventoryReply:
-    """Keep an inventory; the reply carries the account values where the computer's differ."""
+    """Keep an inventory; the reply carries the account values where the computer's differ.
+
+    Raises Refusal where whoever calls does not prove to be that computer.
+    """
     xml, packed, sections = await _whole(desk, inventory)
     searched = await asyncio.to_thread(values.searchable, inventory.sections)
-    async with desk.store.writing() as tx:
+    async with posting(desk, inventory.device_id, caller) as tx:
         settings = await configuration.settings(tx)
-        computer, is_new = await _recognise(tx, inventory, settings)
+        computer, is_new = await _recognise(tx, inventory, caller, settings)
         await computers.seen(tx, computer, caller.user_agent, caller.address)
         await computers.put_inventory(
             tx,
@@ -89,6 +93,7 @@ async def take_inventory(desk: Desk, inventory: Inventory, caller: Caller) -> In
             await computers.put_networks(tx, computer, _networks(inventory))
         await values.put_values(tx, computer, searched, present)
         await computers.put_history(tx, computer, inventory.history)
+        await look_for_clones(tx, computer, _unique(inventory), caller)
         return await _account(tx, computer, inventory, settings, is_new=is_new)
 
 
@@ -109,34 +114,44 @@ async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes, list[s
     return await asyncio.to_thread(work)
 
 
-async def _recognise(tx: Tx, inventory: Inventory, settings: Settings) -> tuple[ComputerId, bool]:
+async def _recognise(
+    tx: Tx, inventory: Inventory, caller: Caller, settings: Settings
+) -> tuple[ComputerId, bool]:
+    """The computer, and whether it was never seen before. What it may not take over stays a computer of its own."""
     known = await computers.find(tx, inventory.device_id)
     former = await computers.find(tx, inventory.old_device_id) if inventory.old_device_id else None
+    claimed = [former] if former else []
+    if known is None and former is None:
+        claimed = await _look_alikes(tx, inventory, settings.number("AUTO_DUPLICATE_LVL"))
+    taken, left = await claims(tx, known, claimed, settings)
     if known is not None:
-        if former is not None:
-            await computers.absorb(tx, known.id, former.id)
-        return known.id, False
-    twins = [former] if former else await _look_alikes(tx, inventory, settings.number("AUTO_DUPLICATE_LVL"))
-    if not twins:
+        own, others = known.id, taken
+    elif taken:
+        own, others = taken[0].id, taken[1:]
+        await computers.rename(tx, own, inventory.device_id)
+    else:
         tag = dict(inventory.account).get("TAG", "") or UNTAGGED
-        return await computers.add(tx, inventory.device_id, _name(inventory), tag), True
-    survivor, *others = twins
-    await computers.rename(tx, survivor.id, inventory.device_id)
+        own, others = await computers.add(tx, inventory.device_id, _name(inventory), tag), []
+        await newcomer(tx, own, caller, settings)
     for other in others:
-        await computers.absorb(tx, survivor.id, other.id)
-    return survivor.id, False
+        await computers.absorb(tx, own, other.id)
+    await tell_of_claims(tx, Doubt.RENAME if former else Doubt.MERGE, own, taken, left, caller, settings)
+    return own, known is None and not taken
+
+
+def _unique(inventory: Inventory) -> dict[str, str]:
+    """What no two computers share, the best first; empty where the message does not say it."""
+    serial = _serial(inventory)
+    return {"uuid": inventory.first("HARDWARE").get("UUID", ""), "serial": serial, "macs": " ".join(_macs(inventory))}
 
 
 async def _look_alikes(tx: Tx, inventory: Inventory, level: int) -> list[Computer]:
     """Older computers that agree in everything the level asks for; a part that says nothing agrees with nobody."""
     bios, hardware = inventory.first("BIOS"), inventory.first("HARDWARE")
-    serial = bios.get("SSN", "")
-    if serial.lower().replace(" ", "_") in NO_SERIALS:
-        serial = ""
     parts = {
         NAME_BIT: hardware.get("NAME", ""),
-        SERIAL_BIT: serial,
-        MAC_BIT: " ".join(sorted({mac for mac, _, _ in _networks(inventory)} - NO_MACS - {""})),
+        SERIAL_BIT: _serial(inventory),
+        MAC_BIT: " ".join(_macs(inventory)),
         MODEL_BIT: bios.get("SMODEL", ""),
         UUID_BIT: hardware.get("UUID", ""),
     }
@@ -178,6 +193,15 @@ def _facts(inventory: Inventory) -> dict[str, str]:
 
 def _name(inventory: Inventory) -> str:
     return (inventory.first("HARDWARE").get("NAME") or inventory.device_id.rsplit("-", 6)[0])[:255]
+
+
+def _serial(inventory: Inventory) -> str:
+    serial = inventory.first("BIOS").get("SSN", "")
+    return "" if serial.lower().replace(" ", "_") in NO_SERIALS else serial
+
+
+def _macs(inventory: Inventory) -> list[str]:
+    return sorted({mac for mac, _, _ in _networks(inventory)} - NO_MACS - {""})
 
 
 def _softwares(inventory: Inventory) -> set[tuple[str, str, str]]:

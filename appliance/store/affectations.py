@@ -28,7 +28,8 @@ _HELD_BY_GROUP = """
     EXISTS (SELECT 1 FROM group_affectation ga
              WHERE ga.group_id = affectation.group_id AND ga.package_id = affectation.package_id)
 """
-VERY_MANY = 20_000  # rows
+VERY_MANY = 20_000  # rows: sorting them all takes longer than going through the names
+NEARLY_ALL = 0.9  # of the computers
 FIRST = 2_000
 _OF_THESE = "(SELECT value FROM json_each(?))"
 
@@ -73,11 +74,14 @@ async def of_package(
 ) -> list[Standing]:
     """Where a package stands on its computers, by computer name: all, or those in a stage or with one of the codes.
 
-    `total`, where it is known, is how many there are: a first page of very many is found in the order of the names.
+    `total`, where it is known, is how many there are: a page of very many is found in the order of the names.
     """
     where, values = _in_package(package, stage, received)
-    by_name = total >= VERY_MANY and 0 < offset + limit <= FIRST
-    tables = "computer n CROSS JOIN affectation" if by_name else "affectation CROSS JOIN computer n"
+    page = f"affectation CROSS JOIN computer n ON n.id = affectation.computer_id WHERE {where}"
+    if total >= VERY_MANY and limit > 0:
+        page = f"computer n WHERE +n.id IN (SELECT computer_id FROM affectation WHERE {where})"
+        if offset + limit <= FIRST and total >= NEARLY_ALL * await tx.value("SELECT count(*) FROM computer"):
+            page = f"computer n CROSS JOIN affectation ON computer_id = n.id WHERE {where}"
     select = _SELECT.replace(
         "SELECT a.*", "SELECT a.*, c.name, c.device_id, c.user_agent, c.last_contact, c.last_inventory"
     )
@@ -86,8 +90,7 @@ async def of_package(
         {select}
           JOIN computer c ON c.id = a.computer_id
          WHERE a.package_id = ? AND a.computer_id IN (
-               SELECT affectation.computer_id FROM {tables} ON n.id = affectation.computer_id
-                WHERE {where} ORDER BY n.name COLLATE NOCASE, n.id LIMIT ? OFFSET ?)
+               SELECT n.id FROM {page} ORDER BY n.name COLLATE NOCASE, n.id LIMIT ? OFFSET ?)
          ORDER BY c.name COLLATE NOCASE, c.id
         """,
         (package, *values, limit, offset),
@@ -109,27 +112,29 @@ async def count_of_package(
     tx: Tx, package: PackageId, *, stage: Stage | None = None, received: Sequence[str] | None = None
 ) -> int:
     """How many computers `of_package` has."""
-    where, values = _in_package(package, stage, received)
-    return int(await tx.value(f"SELECT count(*) FROM affectation WHERE {where}", values))
+    where, values = _in_package(package, stage, received, "affectation_count")
+    return int(await tx.value(f"SELECT coalesce(sum(computers), 0) FROM affectation_count WHERE {where}", values))
 
 
-def _in_package(package: PackageId, stage: Stage | None, received: Sequence[str] | None) -> tuple[str, list[object]]:
-    where, values = "affectation.package_id = ?", list[object]([package])
+def _in_package(
+    package: PackageId, stage: Stage | None, received: Sequence[str] | None, table: str = "affectation"
+) -> tuple[str, list[object]]:
+    where, values = f"{table}.package_id = ?", list[object]([package])
     if stage is not None:
         where += " AND stage = ?"
         values.append(stage.value)
     if received is not None:
-        where += f" AND stage NOT IN ('waiting', 'notified') AND received IN {_OF_THESE}"
+        where += f" AND stage IN ('success', 'error', 'already') AND received IN {_OF_THESE}"
         values.append(json.dumps(list(received)))
     return where, values
 
 
 async def counts(tx: Tx, package: PackageId | None = None) -> dict[str, dict[Stage, int]]:
-    """How many computers stand where, by package, of one or of all; counted from the rows."""
+    """How many computers stand where, by package, of one or of all."""
     where, values = ("WHERE package_id = ?", (package,)) if package else ("", ())
     result: dict[str, dict[Stage, int]] = {}
     for row in await tx.rows(
-        f"SELECT package_id, stage, count(*) FROM affectation {where} GROUP BY package_id, stage", values
+        f"SELECT package_id, stage, sum(computers) FROM affectation_count {where} GROUP BY package_id, stage", values
     ):
         result.setdefault(row[0], {})[Stage(row[1])] = row[2]
     return result
@@ -138,8 +143,7 @@ async def counts(tx: Tx, package: PackageId | None = None) -> dict[str, dict[Sta
 async def codes(tx: Tx, package: PackageId) -> list[tuple[Stage, str, int]]:
     """How many computers of a package stand at which stage with which code received, most first."""
     rows = await tx.rows(
-        "SELECT stage, received, count(*) FROM affectation WHERE package_id = ? GROUP BY stage, received "
-        "ORDER BY 3 DESC, 1, 2",
+        "SELECT stage, received, computers FROM affectation_count WHERE package_id = ? ORDER BY 3 DESC, 1, 2",
         (package,),
     )
     return [(Stage(row[0]), row[1], row[2]) for row in rows]
@@ -148,24 +152,45 @@ async def codes(tx: Tx, package: PackageId) -> list[tuple[Stage, str, int]]:
 async def span(tx: Tx, package: PackageId) -> tuple[int, int] | None:
     """The first and the last moment at which a computer was notified of a package or reported an outcome."""
     row = await tx.row(
-        "SELECT min(coalesce(notified_at, changed_at)), max(changed_at) FROM affectation "
-        "WHERE package_id = ? AND stage <> 'waiting'",
+        """
+        SELECT min(first), max(last) FROM (
+            SELECT (SELECT min(a.changed_at) FROM affectation a WHERE (a.package_id, a.stage, a.received)
+                         = (k.package_id, k.stage, k.received)) AS first,
+                   (SELECT max(a.changed_at) FROM affectation a WHERE (a.package_id, a.stage, a.received)
+                         = (k.package_id, k.stage, k.received)) AS last
+              FROM affectation_count k WHERE k.package_id = ?1 AND k.stage <> 'waiting'
+             UNION ALL
+            SELECT min(notified_at), NULL FROM affectation WHERE package_id = ?1 AND notified_at IS NOT NULL)
+        """,
         (package,),
     )
-    return (row[0], row[1]) if row and row[0] is not None else None
+    return (row[0], row[1]) if row and row[1] is not None else None
 
 
-async def over_time(tx: Tx, package: PackageId, begin: int, step: int) -> list[tuple[int, str, int]]:
-    """How many outcomes (by stage) and first announcements ('notified') fall into which step from `begin` on."""
+async def over_time(tx: Tx, package: PackageId, begin: int, step: int, steps: int) -> list[tuple[int, str, int]]:
+    """How many outcomes (by stage) and first announcements ('notified') fall into which of the steps from `begin` on.
+
+    Counted step by step in the order of an index: no row is looked at, none is sorted.
+    """
     rows = await tx.rows(
         """
-        SELECT (changed_at - ?2) / ?3, stage, count(*) FROM affectation
-         WHERE package_id = ?1 AND stage IN ('success', 'error', 'already') GROUP BY 1, 2
+        WITH RECURSIVE step (number, first, last) AS (
+            SELECT 0, ?2, ?2 + ?3 - 1
+             UNION ALL
+            SELECT number + 1, first + ?3, last + ?3 FROM step WHERE number + 1 < ?4)
+        SELECT s.number, k.stage, sum((
+               SELECT count(*) FROM affectation a
+                WHERE a.package_id = ?1 AND a.stage = k.stage AND a.received = k.received
+                  AND a.changed_at BETWEEN s.first AND s.last))
+          FROM step s CROSS JOIN affectation_count k
+         WHERE k.package_id = ?1 AND k.stage IN ('success', 'error', 'already')
+         GROUP BY s.number, k.stage
          UNION ALL
-        SELECT (notified_at - ?2) / ?3, 'notified', count(*) FROM affectation
-         WHERE package_id = ?1 AND stage <> 'waiting' AND notified_at IS NOT NULL GROUP BY 1
+        SELECT s.number, 'notified', (
+               SELECT count(*) FROM affectation a WHERE a.package_id = ?1 AND a.notified_at BETWEEN s.first AND s.last)
+          FROM step s
         """,
-        (package, begin, step),
+        (package, begin, step, steps),
     )
     return [(row[0], row[1], row[2]) for row in rows]
 

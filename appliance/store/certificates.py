@@ -1,4 +1,4 @@
-"""A certificate request with its key, and the roots of other authorities that stand in cacert.pem beside our own."""
+"""A certificate request with its key; other authorities in cacert.pem beside our own; which computers know ours."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ class Pending:
     request: str
     private_key: str
     made_at: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of authority that is under way. PEM text."""
+
+    former: str
+    crossed: str  # the present authority, signed by the former one
+    began_at: int
 
 
 async def pending(tx: Tx) -> Pending | None:
@@ -47,3 +56,58 @@ async def add_foreign_root(tx: Tx, sha256: str, certificate: str) -> bool:
         (sha256, certificate, tx.now),
     )
     return changed > 0
+
+
+async def change(tx: Tx) -> Change | None:
+    """The change of authority that is under way."""
+    row = await tx.row("SELECT former, crossed, began_at FROM authority_change")
+    return Change(row["former"], row["crossed"], row["began_at"]) if row else None
+
+
+async def begin_change(tx: Tx, former: str, crossed: str) -> None:
+    """From now on there are two."""
+    await tx.run(
+        "INSERT INTO authority_change (id, former, crossed, began_at) VALUES (1, ?, ?, ?)", (former, crossed, tx.now)
+    )
+
+
+async def end_change(tx: Tx) -> None:
+    """The former authority is no longer known."""
+    await tx.run("DELETE FROM authority_change")
+
+
+async def knows(tx: Tx, computer: int, sha256: str) -> None:
+    """Our agent on a computer knows that authority; written only where it is news."""
+    await tx.run(
+        "INSERT INTO known_authority (computer_id, sha256, told_at) VALUES (?, ?, ?) ON CONFLICT (computer_id) "
+        "DO UPDATE SET sha256 = excluded.sha256, told_at = excluded.told_at WHERE sha256 <> excluded.sha256",
+        (computer, sha256, tx.now),
+    )
+
+
+async def brings(tx: Tx, package: str, sha256: str) -> None:
+    """A package puts that authority where agents look for it."""
+    await tx.run("INSERT INTO authority_package (package_id, sha256) VALUES (?, ?)", (package, sha256))
+
+
+async def packages_with(tx: Tx, sha256: str) -> list[str]:
+    """The packages that bring that authority."""
+    rows = await tx.rows("SELECT package_id FROM authority_package WHERE sha256 = ? ORDER BY package_id", (sha256,))
+    return [row[0] for row in rows]
+
+
+async def adoption(tx: Tx, sha256: str, since: int) -> tuple[int, int]:
+    """Computers that were seen since then, and those of them that know that authority: told, or by a package."""
+    row = await tx.row(
+        """
+        SELECT count(*) AS seen,
+               coalesce(sum(EXISTS (SELECT 1 FROM known_authority AS k WHERE k.computer_id = c.id AND k.sha256 = :sha)
+                   OR EXISTS (SELECT 1 FROM authority_package AS p JOIN affectation AS a USING (package_id)
+                               WHERE p.sha256 = :sha AND a.computer_id = c.id AND a.stage = 'success')), 0) AS knowing
+          FROM computer AS c
+         WHERE c.last_contact >= :since
+        """,
+        {"sha": sha256, "since": since},
+    )
+    assert row is not None
+    return row["seen"], row["knowing"]

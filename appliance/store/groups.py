@@ -24,7 +24,7 @@ from appliance.domain.search import (
 from appliance.store.computers import computer_of
 from appliance.store.criteria import COLUMNS, ROWS, Groups, Sql, where
 from appliance.store.database import Row, Tx
-from appliance.store.search import fits, known_groups
+from appliance.store.search import broad, fits, known_groups
 
 GROUPS_AT_ONCE = 50  # searches asked in one statement
 FEW = 500  # so many computers are looked through one by one: no search has to find all that fit it
@@ -86,17 +86,19 @@ async def every(tx: Tx) -> list[Group]:
 # Who is in
 
 
-def members(group: Group, now: int, known: Groups, *, few: bool = False) -> Sql:
+def members(
+    group: Group, now: int, known: Groups, *, few: bool = False, broad: Collection[Criterion] = ()
+) -> Sql:
     """The condition over `c`, a row of the table computer, that it is a member now.
 
-    `known` must have the groups that the search speaks of; `few` as in `where`.
+    `known` must have the groups that the search speaks of; `few` and `broad` as in `where`.
     """
     put_in = "c.id IN (SELECT m.computer_id FROM membership m WHERE m.group_id = ? AND m.excluded = 0)"
     if few:
         put_in = "EXISTS (SELECT 1 FROM membership m WHERE m.computer_id = c.id AND m.group_id = ? AND m.excluded = 0)"
     if group.search is None:
         return put_in, [group.id]
-    sql, values = where(group.search, now, groups=known, few=few)
+    sql, values = where(group.search, now, groups=known, few=few, broad=broad)
     left_out = "EXISTS (SELECT 1 FROM membership m WHERE m.computer_id = c.id AND m.group_id = ? AND m.excluded = 1)"
     return f"((({sql}) OR {put_in}) AND NOT {left_out})", [*values, group.id, group.id]
 
@@ -171,11 +173,13 @@ async def of_computers(
 async def among(tx: Tx, candidates: Sequence[Group], computers: Sequence[ComputerId]) -> dict[ComputerId, list[Group]]:
     """Which of these groups each of these computers is in now; a computer that is in none is not in the answer."""
     result: dict[ComputerId, list[Group]] = {}
-    known = await known_groups(tx, tuple(some for group in candidates for some in group.search or ()))
+    asked = tuple(some for group in candidates for some in group.search or ())
+    known = await known_groups(tx, asked)
     few = len(computers) <= FEW
+    wide = set() if few else await broad(tx, asked, known)
     for begin in range(0, len(candidates), GROUPS_AT_ONCE):
         some = candidates[begin : begin + GROUPS_AT_ONCE]
-        conditions = [members(group, tx.now, known, few=few) for group in some]
+        conditions = [members(group, tx.now, known, few=few, broad=wide) for group in some]
         rows = await tx.rows(
             f"SELECT c.id, {', '.join(sql for sql, _ in conditions)} FROM computer c WHERE c.id IN {_THESE}",
             (*(value for _, values in conditions for value in values), json.dumps(computers)),
@@ -267,7 +271,9 @@ async def _by_hand(tx: Tx, group: GroupId, computers: Sequence[ComputerId], *, e
 
 
 async def _members_with(tx: Tx, group: Group, tags: Collection[str] | None) -> Sql:
-    sql, values = members(group, tx.now, await known_groups(tx, group.search or ()))
+    search = group.search or ()
+    known = await known_groups(tx, search)
+    sql, values = members(group, tx.now, known, broad=await broad(tx, search, known))
     if tags is None:
         return sql, values
     return f"{sql} AND c.tag IN {_THESE}", [*values, json.dumps(sorted(tags))]

@@ -1,4 +1,4 @@
-"""Numbers for the first page, each counted in one query."""
+"""Numbers for the first page, each in one query."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ async def packages(tx: Tx) -> tuple[int, int]:
 
 async def stages(tx: Tx) -> dict[Stage, int]:
     """How many affectations stand where."""
-    found = {Stage(row[0]): row[1] for row in await tx.rows("SELECT stage, count(*) FROM affectation GROUP BY stage")}
+    rows = await tx.rows("SELECT stage, sum(computers) FROM affectation_count GROUP BY stage")
+    found = {Stage(row[0]): row[1] for row in rows}
     return {stage: found.get(stage, 0) for stage in Stage}
 
 
@@ -48,14 +49,14 @@ async def running(tx: Tx, limit: int) -> list[Running]:
     rows = await tx.rows(
         """
         SELECT p.id, p.name,
-               sum(a.stage = 'waiting'), sum(a.stage = 'notified'),
-               sum(a.stage IN ('success', 'already')), sum(a.stage = 'error')
-          FROM package p JOIN affectation a ON a.package_id = p.id
-         WHERE p.id IN (SELECT q.id FROM package q WHERE EXISTS (
-                   SELECT 1 FROM affectation w WHERE w.package_id = q.id AND w.stage IN ('waiting', 'notified'))
-                ORDER BY q.id DESC LIMIT ?)
-         GROUP BY p.id ORDER BY p.id DESC
+               sum(a.computers) FILTER (WHERE a.stage = 'waiting'),
+               sum(a.computers) FILTER (WHERE a.stage = 'notified'),
+               sum(a.computers) FILTER (WHERE a.stage IN ('success', 'already')),
+               sum(a.computers) FILTER (WHERE a.stage = 'error')
+          FROM package p JOIN affectation_count a ON a.package_id = p.id
+         GROUP BY p.id HAVING sum(a.stage IN ('waiting', 'notified'))
+         ORDER BY p.id DESC LIMIT ?
         """,
         (limit,),
     )
-    return [Running(PackageId(row[0]), *row[1:]) for row in rows]
+    return [Running(PackageId(row[0]), row[1], *(count or 0 for count in tuple(row)[2:])) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.refusal import invalid, missing
@@ -18,6 +18,7 @@ from appliance.domain.search import (
     Search,
     from_json,
     kind_of,
+    takes_everyone,
     to_json,
 )
 from appliance.store import criteria
@@ -65,12 +66,14 @@ class _Found:
 
     condition: str
     values: list[object]
+    order: str = ""  # the table's own, where it has one
 
     @property
     def sql(self) -> str:
         """The table `found`, to stand after WITH."""
         once = "" if self.condition == "1" else "MATERIALIZED"
-        return f"found (id) AS {once} (SELECT c.id FROM computer c WHERE {self.condition})"
+        order = f"ORDER BY {self.order} LIMIT -1" if self.order else ""  # an order without LIMIT may be left out
+        return f"found (id) AS {once} (SELECT c.id FROM computer c WHERE {self.condition} {order})"
 
     @property
     def has_c(self) -> str:
@@ -92,9 +95,12 @@ async def page(
     """Some of the computers that fit, and how many there are. `sort` is a key of SORTS; `tags` None: any TAG."""
     found = _Found(*await _scoped(tx, search, tags, quick))
     order = _order(sort, descending=descending)
+    some = f"SELECT c.id FROM computer c WHERE {found.has_c} ORDER BY {order}"
+    if takes_everyone(search) and found.condition != "1" and sort == "NAME":  # their index has all that is asked for
+        found, some = replace(found, order=order), "SELECT id FROM found"
     rows = await tx.rows(
-        f"WITH {found.sql}, page (id) AS (SELECT c.id FROM computer c WHERE {found.has_c} ORDER BY {order} "
-        "LIMIT ? OFFSET ?) SELECT count(*) FROM found UNION ALL SELECT id FROM page",
+        f"WITH {found.sql}, page (id) AS ({some} LIMIT ? OFFSET ?) "
+        "SELECT count(*) FROM found UNION ALL SELECT id FROM page",
         (*found.values, limit, offset),
     )
     return await of_numbers(tx, [row[0] for row in rows[1:]]), rows[0][0]
@@ -216,7 +222,7 @@ def _order(sort: str, *, descending: bool = False) -> str:
 
 async def _scoped(tx: Tx, search: Search, tags: Collection[str] | None, quick: str) -> Sql:
     groups = await known_groups(tx, search)
-    parts = [where(search, tx.now, groups=groups, broad=await _broad(tx, search))]
+    parts = [where(search, tx.now, groups=groups, broad=await broad(tx, search, groups))]
     if tags is not None:
         parts.append(("c.tag IN (SELECT value FROM json_each(?))", [json.dumps(sorted(tags))]))
     if quick.strip():
@@ -224,10 +230,14 @@ async def _scoped(tx: Tx, search: Search, tags: Collection[str] | None, quick: s
     return criteria.both(parts)
 
 
-async def _broad(tx: Tx, search: Search) -> set[Criterion]:
-    """The criteria that so many software rows fit that the first of nearly every computer is found at once."""
+async def broad(tx: Tx, search: Search, groups: Groups) -> set[Criterion]:
+    """The criteria that so many software rows fit that the first of nearly every computer is found at once.
+
+    Those of the search itself and of the groups that it may speak of.
+    """
     found: set[Criterion] = set()
-    for criterion in {criterion for some in search for criterion in some}:
+    searches = (search, *(told or () for _, told in groups.values()))
+    for criterion in {criterion for one in searches for some in one for criterion in some}:
         if kind_of(criterion.field) not in (FieldKind.ROWS, FieldKind.RELEASE) or criterion.operator not in _WIDE:
             continue
         rows, (sql, values) = criteria.row_that_fits(criterion)

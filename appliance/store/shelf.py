@@ -22,6 +22,7 @@ from appliance.domain.fragments import count, length
 from appliance.domain.package import PackageId, Payload, Piece, is_package_id
 from appliance.domain.refusal import Kind, Refusal
 from appliance.store.digests import Digests, Whole
+from appliance.store.proofs import Proofs
 from appliance.store.uploads import Parts, Uploads, forget, must_hold
 
 try:
@@ -51,6 +52,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.uploads = Uploads(folder)
+        self.proofs = Proofs()
 
     def prepare(self) -> None:
         """Make the folder, for its owner only."""
@@ -86,7 +88,7 @@ class Shelf:
         file = self._open(package, name, manifest)
         if os.fstat(file.fileno()).st_size != size:
             file.close()
-            raise _damaged(package, name)
+            raise damaged(package, name)
         return file
 
     def read(self, package: str, name: str, largest: int, sha256: str, manifest: str) -> bytes:
@@ -94,7 +96,7 @@ class Shelf:
         with self._open(package, name, manifest) as file:
             data = file.read(largest)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise _damaged(package, name)
+            raise damaged(package, name)
         return data
 
     def remove(self, package: PackageId) -> None:
@@ -372,5 +374,6 @@ def _manifest_digest(folder: Path) -> str:
         return ""
 
 
-def _damaged(package: str, name: str) -> Refusal:
+def damaged(package: str, name: str) -> Refusal:
+    """What is said of a file whose bytes are not those that were built."""
     return Refusal(Kind.BUSY, "{name} of package {package} is damaged on the disk.", name=name, package=package)

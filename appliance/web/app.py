@@ -22,7 +22,8 @@ from appliance.web.api.routes import routes as api_routes
 from appliance.web.console import frame
 from appliance.web.console.forms import LARGEST_FORM
 from appliance.web.console.routes import routes
-from appliance.web.keys import AGENT_FILE, DESK, JOBS, LISTENER, SELF_FILE, SelfFile
+from appliance.web.gate import Gate
+from appliance.web.keys import AGENT_FILE, DESK, GATE, JOBS, LISTENER, SELF_FILE, SelfFile
 from appliance.web.refusals import Handler
 from appliance.web.static import ROUTE, static
 from appliance.wire import paths
@@ -80,6 +81,8 @@ class Shared:
     self_file: SelfFile | None
     agent_file: bytes | None = None  # ocs-agent.pyz: computers need not fetch the whole
     running: Running = field(default_factory=Running)
+    agents: Gate = field(default_factory=lambda: Gate("CONNECTION_LIMIT", share=0.75))
+    console: Gate = field(default_factory=lambda: Gate("CONSOLE_CONNECTION_LIMIT", share=0.25))  # of its own
 
 
 def agents_app(shared: Shared, *, secure: bool) -> web.Application:
@@ -101,10 +104,10 @@ def agents_app(shared: Shared, *, secure: bool) -> web.Application:
 def console_app(shared: Shared) -> web.Application:
     """The console's listener: console and API, nothing of it on the agents' listeners."""
     app = web.Application(
-        middlewares=[shared.running.counted, frame.guard],
+        middlewares=[shared.running.counted, shared.console.at_work, frame.guard],
         client_max_size=LARGEST_FORM,
     )
-    _furnish(app, shared, "console")
+    _furnish(app, shared, shared.console, "console")
     app[JOBS] = Jobs(shared.desk.clock)
     app.on_response_prepare.append(frame.sign)
     app.router.add_get(ROUTE, static().handler)
@@ -170,16 +173,17 @@ def escaped(text: str, longest: int) -> str:
 
 
 def _app(shared: Shared, listener: str) -> web.Application:
-    app = web.Application(middlewares=[shared.running.counted, refusals.answer_refusals])
-    _furnish(app, shared, listener)
+    app = web.Application(middlewares=[shared.running.counted, shared.agents.at_work, refusals.answer_refusals])
+    _furnish(app, shared, shared.agents, listener)
     return app
 
 
-def _furnish(app: web.Application, shared: Shared, listener: str) -> None:
+def _furnish(app: web.Application, shared: Shared, gate: Gate, listener: str) -> None:
     app[DESK] = shared.desk
     app[SELF_FILE] = shared.self_file
     app[AGENT_FILE] = shared.agent_file
     app[LISTENER] = listener
+    app[GATE] = gate
     app.router.add_get("/healthz", _healthz)
     app.on_response_prepare.append(shared.running.sign)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from appliance.operations.record_progress import record_progress
 from appliance.operations.record_result import record_result
 from appliance.operations.take_inventory import take_inventory
 from appliance.settings import Settings
-from appliance.web.keys import DESK
+from appliance.web.keys import DESK, GATE
 from appliance.web.refusals import line
 from appliance.wire import contact as wire
 from appliance.wire import envelope, markup
@@ -38,17 +39,20 @@ async def contact(request: web.Request) -> web.Response:
         return line(403, "agents that call themselves so are refused here")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return line(415, "a Content-Encoding is not accepted")
-    body = await bounded_body(request, settings.number("CONTACT_WIRE_LIMIT"), settings.number("CONTACT_DEADLINE"))
-    message, form = await _decoded(body, settings)
-    answer = await _answer(desk, message, caller)
+    with request.app[GATE].holding() as hold:
+        body = await bounded_body(
+            request, settings.number("CONTACT_WIRE_LIMIT"), settings.number("CONTACT_DEADLINE"), hold
+        )
+        message, form = await _decoded(body, settings)
+        answer = await _answer(desk, message, caller)
     return web.Response(
         body=envelope.pack(answer, form) if answer else b"",
         headers={"Content-Type": "application/x-compressed", "Cache-Control": "no-cache"},
     )
 
 
-async def bounded_body(request: web.Request, limit: int, seconds: int) -> bytes:
-    """The body, at most `limit` bytes and within `seconds`. Raises TooLarge, or answers 408."""
+async def bounded_body(request: web.Request, limit: int, seconds: int, hold: Callable[[int], None]) -> bytes:
+    """The body, at most `limit` bytes and within `seconds`; `hold` counts it. Raises TooLarge, or answers 408."""
     if request.content_length is not None and request.content_length > limit:
         raise TooLarge(f"the message is larger than {limit} bytes")
     pieces, size = [], 0
@@ -58,6 +62,7 @@ async def bounded_body(request: web.Request, limit: int, seconds: int) -> bytes:
                 size += len(piece)
                 if size > limit:
                     raise TooLarge(f"the message is larger than {limit} bytes")
+                hold(len(piece))
                 pieces.append(piece)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from appliance.operations.certificates import export_authority
 from appliance.operations.depot import open_fragment, read_description
-from appliance.web.keys import AGENT_FILE, DESK, SELF_FILE
+from appliance.web.keys import AGENT_FILE, DESK, GATE, SELF_FILE
 from appliance.web.refusals import line
 
 PIECE = 256 * 1024
@@ -100,6 +100,7 @@ async def _stream(request: web.Request, answer: web.StreamResponse, file: Binary
         except TimeoutError:
             break
         start += len(data)
+        request.app[GATE].moved(request, len(data))
     if start < end and request.transport is not None:
         request.transport.abort()  # a body that stops short must look like a broken connection, not like an end
 

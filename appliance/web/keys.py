@@ -8,6 +8,7 @@ from aiohttp import web
 
 from appliance.operations.desk import Desk
 from appliance.operations.jobs import Jobs
+from appliance.web.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,4 @@ SELF_FILE: web.AppKey[SelfFile | None] = web.AppKey("self_file")
 AGENT_FILE: web.AppKey[bytes | None] = web.AppKey("agent_file")
 LISTENER = web.AppKey("listener", str)
 JOBS = web.AppKey("jobs", Jobs)
+GATE = web.AppKey("gate", Gate)

@@ -223,6 +223,24 @@ def test_a_damaged_fragment_is_503_before_any_byte_and_well_again_when_mended(si
     assert site.server.get(site.url(3)).body == whole
 
 
+def test_one_changed_byte_of_the_same_length_is_503_before_any_byte_and_well_again_when_mended(site: Site) -> None:
+    path, whole = site.file(f"{site.package}-2"), site.fragments[1]
+    assert site.server.get(site.url(2)).body == whole, "it was verified, and the server knows it"
+    try:
+        for place in (0, len(whole) // 2, len(whole) - 1):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            for method in ("GET", "HEAD"):
+                answer = site.server.ask(method, site.url(2), None, {"Range": "bytes=0-9"})
+                assert (answer.status, answer.headers.get("etag")) == (503, None)
+            assert site.server.get(site.url(2), secure=True).status == 503
+        assert site.server.get(site.url(3)).status == 200
+        said = f"{site.package}-2 of package {site.package} is damaged on the disk; `check` says what to do."
+        assert site.server.log.read_text().count(said) == 3, "once for each damage, not for each request"
+    finally:
+        path.write_bytes(whole)
+    assert site.server.get(site.url(2)).body == whole
+
+
 @pytest.mark.parametrize("name", ["info", "manifest"])
 def test_a_damaged_info_file_is_503_because_a_genuine_agent_stalls_on_it(site: Site, name: str) -> None:
     path = site.file(name)

@@ -116,11 +116,43 @@ ALTER TABLE affectation ADD COLUMN group_id INTEGER REFERENCES computer_group ON
 -- How many fragments the computer has, as our agent reports it.
 ALTER TABLE affectation ADD COLUMN fetched INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE affectation ADD COLUMN fetched_at INTEGER;
-CREATE INDEX affectation_group ON affectation (group_id) WHERE group_id IS NOT NULL;
--- Statistics of a package are counted from this index alone.
+CREATE INDEX affectation_group ON affectation (group_id, package_id, stage) WHERE group_id IS NOT NULL;
+-- Progress over time is counted from these two alone.
 DROP INDEX affectation_package;
-CREATE INDEX affectation_package ON affectation (package_id, stage, received, changed_at, notified_at);
+CREATE INDEX affectation_package ON affectation (package_id, stage, received, changed_at);
+CREATE INDEX affectation_notified ON affectation (package_id, notified_at) WHERE notified_at IS NOT NULL;
 CREATE INDEX affectation_activation ON affectation (activation_id) WHERE activation_id IS NOT NULL;
+
+-- How many computers of a package stand at which stage with which code. The rows themselves keep it, whoever changes
+-- them: to count hundreds of thousands takes longer than a page may.
+CREATE TABLE affectation_count (
+    package_id TEXT NOT NULL,
+    stage      TEXT NOT NULL,
+    received   TEXT NOT NULL,
+    computers  INTEGER NOT NULL CHECK (computers >= 0),
+    PRIMARY KEY (package_id, stage, received)
+) WITHOUT ROWID;
+INSERT INTO affectation_count (package_id, stage, received, computers)
+SELECT package_id, stage, received, count(*) FROM affectation GROUP BY package_id, stage, received;
+CREATE TRIGGER affectation_came AFTER INSERT ON affectation BEGIN
+    INSERT INTO affectation_count (package_id, stage, received, computers)
+    VALUES (NEW.package_id, NEW.stage, NEW.received, 1) ON CONFLICT DO UPDATE SET computers = computers + 1;
+END;
+CREATE TRIGGER affectation_went AFTER DELETE ON affectation BEGIN
+    UPDATE affectation_count SET computers = computers - 1
+     WHERE package_id = OLD.package_id AND stage = OLD.stage AND received = OLD.received;
+    DELETE FROM affectation_count
+     WHERE package_id = OLD.package_id AND stage = OLD.stage AND received = OLD.received AND computers = 0;
+END;
+CREATE TRIGGER affectation_moved AFTER UPDATE OF package_id, stage, received ON affectation
+WHEN (NEW.package_id, NEW.stage, NEW.received) <> (OLD.package_id, OLD.stage, OLD.received) BEGIN
+    INSERT INTO affectation_count (package_id, stage, received, computers)
+    VALUES (NEW.package_id, NEW.stage, NEW.received, 1) ON CONFLICT DO UPDATE SET computers = computers + 1;
+    UPDATE affectation_count SET computers = computers - 1
+     WHERE package_id = OLD.package_id AND stage = OLD.stage AND received = OLD.received;
+    DELETE FROM affectation_count
+     WHERE package_id = OLD.package_id AND stage = OLD.stage AND received = OLD.received AND computers = 0;
+END;
 
 CREATE TABLE saved_search (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -163,7 +195,8 @@ CREATE TRIGGER inventory_value_unsaid AFTER DELETE ON inventory_said BEGIN
 END;
 
 CREATE INDEX account_key ON account (key COLLATE NOCASE);
-CREATE INDEX computer_named ON computer (name COLLATE NOCASE);
+-- The list by name, and all that its quick filter reads.
+CREATE INDEX computer_named ON computer (name COLLATE NOCASE, id, userid, ipaddr, tag, osname);
 CREATE INDEX computer_osname ON computer (osname);
 CREATE INDEX computer_tag ON computer (tag);
 CREATE INDEX computer_last_contact ON computer (last_contact);
@@ -181,4 +214,25 @@ CREATE TABLE foreign_root (
     sha256      TEXT PRIMARY KEY, -- of the certificate, DER
     certificate TEXT NOT NULL, -- PEM
     added_at    INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The authority before the present one, while agents still know only that one: cacert.pem has both.
+CREATE TABLE authority_change (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    former   TEXT NOT NULL, -- PEM; its key is gone
+    crossed  TEXT NOT NULL, -- PEM: the present authority, signed by the former one
+    began_at INTEGER NOT NULL
+);
+
+-- Our agents say which authorities they know; of each computer the newest of our own.
+CREATE TABLE known_authority (
+    computer_id INTEGER PRIMARY KEY REFERENCES computer ON DELETE CASCADE,
+    sha256      TEXT NOT NULL, -- of the certificate, DER
+    told_at     INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Packages that bring cacert.pem to computers with other agents.
+CREATE TABLE authority_package (
+    package_id TEXT PRIMARY KEY REFERENCES package ON DELETE CASCADE,
+    sha256     TEXT NOT NULL -- of the authority's certificate in it, DER
 ) WITHOUT ROWID;

@@ -23,6 +23,7 @@ SESSION = named(
     "Session",
     told(id=text(), address=text(), user_agent=text(), created_at=moment(), used_at=moment()),
 )
+SHOWN = 16  # of a session's key: enough to name it among one's own
 CODE = text(maxLength=64)
 
 
@@ -49,7 +50,7 @@ async def sessions(call: Call) -> object:
     return {
         "sessions": [
             {
-                "id": one.key,
+                "id": one.key[:SHOWN],
                 "address": one.address,
                 "user_agent": one.user_agent,
                 "created_at": iso(one.created_at),
@@ -62,7 +63,9 @@ async def sessions(call: Call) -> object:
 
 async def end_session(call: Call) -> None:
     """End one of one's sessions."""
-    await own_account.end_own_session(call.desk, call.path("session"))
+    shown = call.path("session")
+    keys = [one.key for one in await own_account.own_sessions(call.desk) if one.key[:SHOWN] == shown]
+    await own_account.end_own_session(call.desk, keys[0] if keys else shown)
 
 
 async def end_sessions(call: Call) -> object:

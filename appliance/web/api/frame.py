@@ -62,7 +62,7 @@ PLACES: Mapping[str, tuple[str, Schema]] = {
     "package": ("[0-9]{10}", text("Id of the package.", pattern="^[0-9]{10}$")),
     "draft": ("[0-9a-f]{32}", text("Id of the draft.", pattern="^[0-9a-f]{32}$")),
     "job": ("[0-9a-f]{32}", text("Id of the job.", pattern="^[0-9a-f]{32}$")),
-    "session": ("[0-9a-f]{64}", text("Id of the session.", pattern="^[0-9a-f]{64}$")),
+    "session": ("[0-9a-f]{16}", text("Id of the session.", pattern="^[0-9a-f]{16}$")),
 }
 """What may stand in a place of a path: as a pattern for the router, as a schema for the document."""
 
@@ -81,7 +81,7 @@ NO_BODY = "this address takes no body."
 TOO_LARGE = "the body is larger than this address takes."
 ENDED = "the connection ended before the body did; send the rest of it."
 # Of a form's field with a name of its own in the API; in all others only - becomes _.
-FIELDS = {"warn-text": "warn.text", "warn-countdown": "warn.countdown", "id": "ids"}
+FIELDS = {"warn-text": "warn.text", "warn-countdown": "warn.countdown"}
 
 FAULT = named(
     "Fault",

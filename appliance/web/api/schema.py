@@ -118,7 +118,8 @@ def asked(needed: str = "", /, **properties: Schema) -> Schema:
 
 def named(name: str, schema: Schema) -> Schema:
     """A reference to a schema, which gets that name in the document."""
-    assert NAMED.setdefault(name, schema) == schema, f"two schemas are called {name}"
+    if NAMED.setdefault(name, schema) != schema:
+        raise ValueError(f"two schemas are called {name}")
     return {"$ref": f"{PLACE}{name}"}
 
 

@@ -34,7 +34,9 @@ CRITERION = named(
     "Criterion",
     asked(
         "field operator",
-        field=text("NAME, SECTION.FIELD of the inventory or ACCOUNT.KEY; /api/v1/searches/fields has them."),
+        field=text(
+            "NAME, SECTION.FIELD of the inventory or ACCOUNT.KEY; /api/v1/searches/fields has them.", maxLength=300
+        ),
         operator=one_of([operator.value for operator in Operator]),
         value=text("What the field is held against.", maxLength=LONGEST_VALUE, default=""),
     ),

@@ -120,7 +120,7 @@ def rows_of(form: Form) -> tuple[Row, ...]:
     ]
     preset = dict(PRESETS).get(form.text("preset"))
     if preset:
-        rows.append(_row(preset))
+        rows = [*(row for row in rows if row.value or row.operator in LONELY), _row(preset)]
     typed = form.text("typed")
     if typed and kind_of(field_named(typed)):
         rows.append(Row(field_named(typed), Operator.LIKE.value, ""))

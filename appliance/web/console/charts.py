@@ -91,7 +91,7 @@ def lines(moments: Sequence[int], series: Sequence[tuple[str, str, Sequence[int]
     for kind, name, values in series:
         places = [f"{across(m)} {up(v)}" for m, v in zip(moments, values, strict=True)]
         curves.append(Curve(kind, name, f"M{' L'.join(places)}", values[-1]))
-    steps = [first + (last - first) * part // 4 for part in range(5)]
+    steps = [first + (last - first) * part // 4 for part in range(5)] if last - first > 300 else [first, last]
     marks = tuple(Mark(up(top * part / 4), str(round(top * part / 4))) for part in range(5) if top * part % 4 == 0)
     return Lines(tuple(curves), tuple(Mark(across(moment), str(moment)) for moment in steps), marks)
 

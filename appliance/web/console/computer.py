@@ -15,7 +15,7 @@ from appliance.domain.status import Stage
 from appliance.operations.affect import affect, unaffect
 from appliance.operations.computers import ComputerFacts, change_computer, delete_computer, show_computer
 from appliance.operations.configure import Value, get_settings
-from appliance.operations.groups import Counted, add_members, groups_of_computer, list_groups, remove_members
+from appliance.operations.groups import add_members, groups_of_computer, open_groups, remove_members
 from appliance.operations.override import override_computers
 from appliance.operations.package_facts import PackageFacts, list_packages
 from appliance.operations.selection import Selection
@@ -49,7 +49,7 @@ class ComputerDetails:
     facts: ComputerFacts
     shown: tuple[tuple[str, str | int | None], ...]
     groups: Sequence[Group]
-    open_groups: Sequence[Counted]  # static ones that it is not in and that the visitor may put it into
+    open_groups: Sequence[Group]  # static ones that it is not in and that the visitor may put it into
     tables: tuple[Table, ...]
     settings: Sequence[Value]
     packages: Sequence[PackageFacts]
@@ -74,9 +74,7 @@ async def _page(visit: Visit, form: Form | None = None, refusal: Refusal | None 
     computer = facts.computer
     mine = await groups_of_computer(visit.desk, computer.device_id)
     member = {group.id for group in mine}
-    open_groups = [
-        one for one in await list_groups(visit.desk) if not one.group.is_dynamic and one.group.id not in member
-    ]
+    others = [group for group in await open_groups(visit.desk) if not group.is_dynamic and group.id not in member]
     manages = visit.may(Right.ADMINISTRATOR)
     settings = await _settings(visit, computer) if manages else []
     if form is None:
@@ -90,7 +88,7 @@ async def _page(visit: Visit, form: Form | None = None, refusal: Refusal | None 
         facts,
         tuple((FIELD_NAMES[key], computer.tag if key == "TAG" else computer.facts[key]) for key in FACTS),
         mine,
-        open_groups,
+        others,
         tables_of(facts),
         settings,
         packages,

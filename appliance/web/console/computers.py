@@ -22,7 +22,7 @@ from appliance.web.console.asking import FIELD_NAMES, OPERATOR_NAMES, Asking, Ro
 from appliance.web.console.forms import Form
 from appliance.web.console.frame import COLUMNS_COOKIE, Route, Visit, address, json_of
 
-SIZES = (25, 50, 100, 200)
+SIZES = (20, 50, 100, 200)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.configure import Value, get_settings, set_settings
-from appliance.operations.groups import list_groups
+from appliance.operations.groups import open_groups
 from appliance.settings import BY_NAME
 from appliance.web.console.forms import Form
 from appliance.web.console.frame import Route, Visit
@@ -27,15 +27,19 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "DOWNLOAD_TIMEOUT",
         "DOWNLOAD_EXECUTION_TIMEOUT",
     ),
-    N_("Packages"): ("FRAGMENT_SIZE", "UPLOAD_LIMIT"),
+    N_("Packages"): ("FRAGMENT_SIZE", "UPLOAD_LIMIT", "SCRUB_DAYS"),
     N_("Contacts"): ("PROLOG_FREQ", "FREQUENCY", "INVENTORY_ON_STARTUP", "REFUSED_AGENTS"),
-    N_("Identity"): ("AUTO_DUPLICATE_LVL", "ACCEPT_TAG_UPDATE_FROM_CLIENT"),
+    N_("Identity"): ("IDENTITY_MODE", "AUTO_DUPLICATE_LVL", "ACCEPT_TAG_UPDATE_FROM_CLIENT"),
     N_("Limits"): (
         "CONTACT_WIRE_LIMIT",
         "CONTACT_INFLATED_LIMIT",
         "CONTACT_DEPTH_LIMIT",
         "CONTACT_ELEMENT_LIMIT",
         "CONTACT_DEADLINE",
+        "CONTACT_MEMORY_LIMIT",
+        "CONNECTION_LIMIT",
+        "CONSOLE_CONNECTION_LIMIT",
+        "ADDRESS_CONNECTION_LIMIT",
     ),
     N_("Backup"): ("BACKUP_FOLDER", "BACKUP_HOUR", "BACKUP_KEEP"),
 }
@@ -94,7 +98,7 @@ async def _page(visit: Visit, form: Form | None = None) -> ConfigurationPage:
     shown = {value.setting.name: (value.value,) for value in every}
     before = {f"{name}{BEFORE}": text for name, text in shown.items()}
     by_groups = any(value.groups for value in every)
-    numbers = {one.group.name: one.group.id for one in await list_groups(visit.desk)} if by_groups else {}
+    numbers = {group.name: group.id for group in await open_groups(visit.desk)} if by_groups else {}
     return ConfigurationPage(sections, form or Form({**shown, **before}), numbers)
 
 

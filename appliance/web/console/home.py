@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.domain.account import Right
+from appliance.domain.remark import Remark
 from appliance.domain.status import OUTCOMES
+from appliance.operations.certificates import certificates
 from appliance.operations.overview import Doorway, Overview, doorway, overview_of
 from appliance.operations.package_facts import PackageFacts, list_packages
 from appliance.web.console import charts
@@ -22,6 +24,7 @@ class HomePage:
     overview: Overview
     doorway: Doorway
     stages: charts.Bar
+    remarks: tuple[Remark, ...]  # certificates that end soon
     first_package: PackageFacts | None  # while there is nothing deployed: the package that the next step is about
 
 
@@ -40,7 +43,9 @@ async def home(visit: Visit) -> web.StreamResponse:
     overview = await overview_of(visit.desk)
     packages = await list_packages(visit.desk) if overview.packages < 5 else []
     parts = [(stage.value, visit.say(STAGE_NAMES[stage]), count) for stage, count in overview.stages.items()]
-    page = HomePage(overview, await doorway(visit.desk), charts.bar(parts), packages[0] if packages else None)
+    remarks = (await certificates(visit.desk)).remarks
+    first = packages[0] if packages else None
+    page = HomePage(overview, await doorway(visit.desk), charts.bar(parts), remarks, first)
     return visit.page("home.html", page)
 
 

@@ -217,6 +217,8 @@ def _meaning(visit: Visit, stage: Stage, status: str) -> str:
 
 def _curves(visit: Visit, points: Sequence[Point]) -> charts.Lines:
     names = {stage: visit.say(STAGE_NAMES[stage]) for stage in (Stage.NOTIFIED, Stage.SUCCESS, Stage.ERROR)}
+    if points:  # from nothing, so that a single moment makes a line too
+        points = [Point(points[0].moment - 1, 0, 0, 0), *points]
     return charts.lines(
         [point.moment for point in points],
         [

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.domain.account import Right
+from appliance.domain.group import Group
 from appliance.domain.refusal import Refusal, invalid
 from appliance.domain.search import Criterion, Operator, any_of, both, from_json, takes_everyone
 from appliance.domain.tempo import KNOBS, Knob
 from appliance.operations.affect import Terms, affect
 from appliance.operations.computers import delete_computers, numbers_of
-from appliance.operations.groups import Counted, add_members, list_groups
+from appliance.operations.groups import add_members, open_groups
 from appliance.operations.jobs import Progress
 from appliance.operations.override import override_computers
 from appliance.operations.package_facts import PackageFacts, list_packages
@@ -37,7 +38,7 @@ class SelectionPage:
     quick: str
     form: Form
     packages: Sequence[PackageFacts] = ()
-    groups: Sequence[Counted] = ()
+    groups: Sequence[Group] = ()
     knobs: tuple[Knob, ...] = KNOBS
 
     @property
@@ -48,7 +49,7 @@ class SelectionPage:
     @property
     def group_choices(self) -> list[tuple[int, str]]:
         """The groups as choices of a field."""
-        return [(one.group.id, one.group.name) for one in self.groups]
+        return [(group.id, group.name) for group in self.groups]
 
 
 def selection_of(form: Form) -> Selection:
@@ -84,7 +85,7 @@ async def _page(visit: Visit, deed: str, form: Form, refusal: Refusal | None = N
         form.text("q"),
         visit.with_error(form, refusal) if refusal else form,
         await list_packages(visit.desk) if deed == "deploy" else (),
-        [one for one in await list_groups(visit.desk) if not one.group.is_dynamic] if deed == "group" else (),
+        [group for group in await open_groups(visit.desk) if not group.is_dynamic] if deed == "group" else (),
     )
     return visit.refused("selection.html", page, refusal) if refusal else visit.page("selection.html", page)
 

@@ -256,16 +256,18 @@ def test_what_arrived_before_the_connection_was_lost_stays(console: Console) -> 
     address, token = begun(console.browser, 3 * MIB)
     sent = {"X-CSRF-Token": token, "Content-Length": str(3 * MIB), **cookies(console.browser)}
     head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-    with console.server.connect(console=True) as link:
-        link.sendall(f"POST {address}/file?offset=0 HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + b"x" * 2 * MIB)
 
     def there() -> int:
         return int(json.loads(console.browser.get(f"{address}/file").answer.body)["offset"])
 
     def gone_on() -> bool:
         at = there()
-        return at > 0 and slices(console.browser, f"{address}/file?offset={at}", b"x" * (3 * MIB - at), token)[0] == 200
+        return slices(console.browser, f"{address}/file?offset={at}", b"x" * (3 * MIB - at), token)[0] == 200
 
+    with console.server.connect(console=True) as link:
+        link.sendall(f"POST {address}/file?offset=0 HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + b"x" * 2 * MIB)
+        until(lambda: there() > 0, "its beginning")
+        assert not gone_on()  # one writer at a time
     until(gone_on, "the rest of the file, behind what had arrived")
     assert there() == 3 * MIB
     console.browser.get(address).submit("Drop what was begun")

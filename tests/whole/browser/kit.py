@@ -173,17 +173,19 @@ def sign_in(page: Page, name: str, password: str) -> None:
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
 
-def axe(page: Page, *, without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+def axe(page: Page, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Have axe-core look at the page: no serious or critical violation. All that it found is given back.
 
-    `without`: names of rules that do not apply, with a reason beside the call.
+    `only`: names of the rules that are asked, else all but `without`, with a reason beside the call.
     """
     assert page.evaluate("matchMedia('(scripting: enabled)').matches"), "axe-core needs a page with scripts"
     devtools = page.context.new_cdp_session(page)  # not the page's own eval, which its policy forbids
     devtools.send("Runtime.evaluate", {"expression": axe_source()})
-    rules = {rule: {"enabled": False} for rule in without}
+    options: dict[str, Any] = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in without}}
+    if only:
+        options["runOnly"] = {"type": "rule", "values": only}
     found: list[dict[str, Any]] = page.evaluate(
-        "rules => axe.run(document, {rules, resultTypes: ['violations']}).then(result => result.violations)", rules
+        "options => axe.run(document, options).then(result => result.violations)", options
     )
     devtools.detach()
     faults = [
