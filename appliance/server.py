@@ -27,11 +27,14 @@ from appliance.operations.certificates import (
 )
 from appliance.operations.desk import open_desk
 from appliance.operations.nightly import nightly
+from appliance.operations.retention import retaining
+from appliance.operations.room import watching_room
 from appliance.operations.scrub import scrubbing
 from appliance.operations.start import alone, sweep, write_down
 from appliance.web.app import Running, Shared, agents_app, console_app, runner
 from appliance.web.gate import GatedSite, watched
 from appliance.web.keys import GATE, SelfFile
+from appliance.web.parts import tell_parts
 
 LOG = logging.getLogger("ocs.server")
 STOP_SECONDS = 9.0  # SIGTERM ends everything within ten
@@ -59,6 +62,7 @@ def serve(listening: Listening) -> int:
         force=True,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # half-closed TLS of agents that leave is no news
+    tell_parts()
     with alone(listening.data):
         return asyncio.run(_serve(listening))
 
@@ -76,15 +80,20 @@ async def _serve(listening: Listening) -> int:
         for name in await sweep(desk):
             LOG.info("removed %s, which a killed build had left", name)
         names = server_names(listening.names)
-        await ensure_certificates(desk, names)
+        await ensure_certificates(desk, names, site=listening.names)
         shared = Shared(desk, _self_file(), _agent_file())
-        tls = (await stack.enter_async_context(shown_certificate(desk, names))).context
+        front = await stack.enter_async_context(shown_certificate(desk, names, shared.announced.now))
         await stack.enter_async_context(watched(desk, (shared.agents, shared.console)))
         runners: list[web.AppRunner] = []
         stack.push_async_callback(_close, runners, shared.running)
         http = await _listen(runners, agents_app(shared, secure=False), listening.listen, listening.http_port, None)
-        https = await _listen(runners, agents_app(shared, secure=True), listening.listen, listening.https_port, tls)
-        console = await _listen(runners, console_app(shared), listening.console_listen, listening.console_port, tls)
+        https = await _listen(
+            runners, agents_app(shared, secure=True), listening.listen, listening.https_port, front.agents
+        )
+        console = await _listen(
+            runners, console_app(shared), listening.console_listen, listening.console_port, front.context
+        )
+        shared.announced.port = https
         await write_down(
             desk,
             {
@@ -94,7 +103,7 @@ async def _serve(listening: Listening) -> int:
                 "version": __version__,
             },
         )
-        for beside in (nightly, scrubbing):
+        for beside in (nightly, scrubbing, retaining, watching_room):
             stack.push_async_callback(_end, asyncio.create_task(beside(desk)))
         shown = f"[{names[0]}]" if ":" in names[0] else names[0]
         where = listening.console_listen if listening.console_listen not in ("0.0.0.0", "::") else names[0]

@@ -49,9 +49,9 @@ def _bytes(name: str, low: int, high: int, text: str) -> int:
 
 
 def _one_of(name: str, words: Sequence[str], text: str) -> str:
-    if text.strip().lower() not in words:
+    if text not in words:
         raise invalid(name, "{text!r} is none of {words}.", text=text[:40], words=", ".join(words))
-    return text.strip().lower()
+    return text
 
 
 def _folder(name: str, text: str) -> str:
@@ -178,7 +178,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CONNECTION_LIMIT",
         10,
         100_000,
-        "1000",
+        "2000",
         "Most connections of agents at once; beyond it the idle ones are cut off first, then the slowest.",
     ),
     _number(
@@ -192,8 +192,15 @@ SETTINGS: tuple[Setting, ...] = (
         "ADDRESS_CONNECTION_LIMIT",
         4,
         100_000,
-        "500",
+        "1000",
         "Most connections from one address at once, of agents or to the console.",
+    ),
+    _number(
+        "SECOND_FACTOR_REQUIRED",
+        0,
+        2,
+        "0",
+        "Who must have a second factor to use the console: 0 nobody, 1 administrators, 2 everyone.",
     ),
     Setting(
         "BACKUP_FOLDER",
@@ -221,6 +228,22 @@ SETTINGS: tuple[Setting, ...] = (
         365,
         "7",
         "Days between two rounds in which the server reads all fragments through for damage; 0 makes none.",
+        "days",
+    ),
+    _number(
+        "EVENT_DAYS",
+        0,
+        36_500,
+        "365",
+        "Days that messages about packages on computers are kept; 0 keeps them for ever.",
+        "days",
+    ),
+    _number(
+        "COMPUTER_DAYS",
+        0,
+        36_500,
+        "0",
+        "Days without a contact after which a computer is deleted; 0 never deletes one.",
         "days",
     ),
 )

@@ -52,7 +52,11 @@ TABLES: dict[str, Callable[[Any], Iterable[str]]] = {
     "appliance.domain.status": lambda module: module.MEANING.values(),
     "appliance.domain.log": lambda module: (deed.value for deed in module.Deed),
     "appliance.domain.group": lambda module: module.MEMBERSHIP.values(),
-    "appliance.domain.tempo": lambda module: ("default", *(origin.value for origin in module.Origin)),
+    "appliance.domain.tempo": lambda module: (
+        "default",
+        *(origin.value for origin in module.Origin),
+        *(text for knob in module.KNOBS for text in (knob.help, knob.unit) if text not in ("s", "h", "min")),
+    ),
     "appliance.domain.eligibility": lambda module: module.SENTENCES.values(),
     "appliance.domain.recipes": lambda module: (text for one in module.RECIPES for text in (one.title, one.hint)),
     "appliance.settings": lambda module: (setting.help for setting in module.SETTINGS),

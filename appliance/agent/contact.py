@@ -22,9 +22,10 @@ def make_contact(world: World, *, force_inventory: bool = False) -> bool:
     """Speak with the server; whether all of it succeeded. What failed is tried again at the next contact."""
     memory = world.memory
     try:
+        world.renew()
         world.remote.refresh()
         before = memory.device_id
-        device_id(memory, world.host_name, world.clock.now())
+        device_id(memory, world.host_name, world.clock.now(), world.joined_as)
         if memory.device_id != before:
             world.remember()  # before the server hears of it
             world.log.info(f"This computer is {memory.device_id}.")

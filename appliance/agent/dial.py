@@ -140,12 +140,16 @@ def context_of(bundle: Path | None) -> ssl.SSLContext | None:
     try:
         guard_root(bundle)
         with bundle.open("rb") as file:
-            pem = file.read(LARGEST_BUNDLE).decode("ascii", errors="replace")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name in it
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_verify_locations(cadata=pem)
+            return context_for(file.read(LARGEST_BUNDLE).decode("ascii", errors="replace"))
     except (OSError, ValueError, Unusable):  # ssl.SSLError is an OSError
         return None
+
+
+def context_for(pem: str) -> ssl.SSLContext:
+    """TLS 1.2 or later, verified with these certificates and nothing else. OSError, ValueError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # demands a certificate and the right name in it
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=pem)
     return context
 
 

@@ -18,11 +18,13 @@ def host_name() -> str:
     return socket.gethostname().split(".", 1)[0]
 
 
-def device_id(memory: Memory, host: str, now: int) -> DeviceId:
+def device_id(memory: Memory, host: str, now: int, joined_as: str = "") -> DeviceId:
     """The computer's device id; a new one where there is none yet, or where the computer was renamed.
 
-    `memory` is changed, not saved.
+    A computer that joined stays who its certificate says. `memory` is changed, not saved.
     """
+    if joined_as:
+        memory.device_id, memory.host = joined_as, host
     if memory.host != host or not is_device_id(memory.device_id):
         memory.device_id = new_device_id(host, now)
         memory.host = host

@@ -1,4 +1,4 @@
-"""Words of `ocs.pyz agent`: run, status, install, uninstall, --once, --local. Wiring only. PORTABLE.
+"""Words of `ocs.pyz agent`: run, status, join, install, uninstall, --once, --local. Wiring only. PORTABLE.
 
 Everything is imported at the start, since the file that this runs from may be replaced while it runs: here what speaks
 to the server, in late.py the rest, in each word that runs alone what only it needs.
@@ -11,9 +11,9 @@ import random
 import sys
 from pathlib import Path
 
-from appliance.agent import basedir, late, memory, settings
+from appliance.agent import basedir, late, membership, memory, settings
 from appliance.agent.driver import recover, run_forever, run_once
-from appliance.agent.failure import Restart, Unusable
+from appliance.agent.failure import Restart, Unreachable, Unusable
 from appliance.agent.files import Files
 from appliance.agent.identity import device_id, host_name
 from appliance.agent.log import Log
@@ -24,6 +24,7 @@ from appliance.agent.spool import Spool
 from appliance.agent.upkeep import Upkeep, running_file
 from appliance.agent.world import World
 from appliance.clock import Clock
+from appliance.domain.messages import DeviceId
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
             return status.show(given.folder, Clock(), as_json=given.json)
         if given.word in ("install", "uninstall"):
             return _service(given, warnings)
+        if given.word == "join":
+            return _join(given)
         if given.local:
             return _print_inventory(given)
         try:
@@ -104,6 +107,33 @@ def _service(given: Settings, warnings: list[str]) -> int:
     return DONE
 
 
+def _join(given: Settings) -> int:
+    """Get a certificate; the running agent, if there is one, must be stopped for it."""
+    word = sys.stdin.readline() if given.token == "-" else given.token
+    folder = basedir.prepare(given.folder)
+    with basedir.lock(folder):
+        clock, files = Clock(), Files()
+        spool = Spool(folder / basedir.SPOOL, clock, files)
+        spool.load()
+        known = memory.load(spool.folder)
+        device_id(known, host_name(), clock.now())
+        memory.save(known, spool.folder, files)
+        made = membership.join(folder, word, DeviceId(known.device_id), given.proxy)
+    print(f"This computer joined {made.server} as {made.device_id}.")
+    return DONE
+
+
+def _renew(given: Settings, folder: Path, clock: Clock, log: Log) -> None:
+    member = membership.load(folder)
+    if member is None or given.bundle is None or not membership.is_due(member, given.bundle, clock.now()):
+        return
+    try:
+        membership.renew(folder, member, given.bundle, given.proxy)
+        log.info("The certificate of this computer is renewed.")
+    except Unreachable as error:
+        log.warning(f"The certificate of this computer could not be renewed; it is tried again. {error}")
+
+
 def _world(given: Settings, folder: Path, clock: Clock, log: Log) -> World:
     files = Files()
     spool = Spool(folder / basedir.SPOOL, clock, files)
@@ -112,6 +142,9 @@ def _world(given: Settings, folder: Path, clock: Clock, log: Log) -> World:
         bundle=given.bundle,
         proxy=given.proxy,
         account=Account(given.user, given.password, given.realm),
+        member=given.member.path if given.member else None,
+        owns_bundle=given.bundle == given.folder / basedir.BUNDLE,
+        tell=log.info,
     )
     return World(
         remote=remote,
@@ -126,6 +159,8 @@ def _world(given: Settings, folder: Path, clock: Clock, log: Log) -> World:
         chance=random.SystemRandom().random,
         tag=given.tag,
         load=late.load,
+        joined_as=given.member.device_id if given.member else "",
+        renew=lambda: _renew(given, folder, clock, log),
     )
 
 

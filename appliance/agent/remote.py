@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Callable, Protocol
 
 from appliance import __version__
+from appliance.agent import bundle as bundles
 from appliance.agent import dial
 from appliance.agent.dial import Patience
 from appliance.agent.failure import Rejected, Unreachable
@@ -84,26 +86,43 @@ class HttpRemote:
         account: Account | None = None,
         patience: Patience | None = None,
         haste: Patience = HASTE,
+        member: Path | None = None,
+        owns_bundle: bool = False,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
+        """`member`: certificate and key of a computer that joined.
+
+        `owns_bundle`: the bundle is the agent's own file, and follows the server's; else it is left alone.
+        """
         self.server = server
         self.is_genuine = True
         self.bundle = bundle
+        self._member = member
         self.account = account or Account()
         self.transport = Transport(proxy=proxy, patience=patience)
         self.hasty = Transport(proxy=proxy, patience=haste)
         self._headers = {"User-Agent": USER_AGENT, "OCS-Agent": OURSELVES}
         self._authorization: dict[str, str] = {}
         self._stamp: object = None
+        self._owns_bundle = owns_bundle
+        self._tell = tell or (lambda _: None)
+        self._looked_at: object = None
+        self._told = ""
         self.refresh()
 
     def refresh(self) -> None:
-        """Take up cacert.pem where it was put there, replaced or removed."""
-        stamp = _stamp(self.bundle)
+        """Take up cacert.pem, and this computer's own certificate, where it was put there, replaced or removed."""
+        self._looked_at = None
+        stamp = (_stamp(self.bundle), _stamp(self._member))
         if stamp != self._stamp or self.transport.context is None:
             self._stamp = stamp
             context = dial.context_of(self.bundle)
+            if context is not None and self._member is not None:
+                with contextlib.suppress(OSError):  # ssl.SSLError is one; then the server says what is missing
+                    context.load_cert_chain(self._member)
             self.transport.use(context)
             self.hasty.use(context)
+            self._told = bundles.told(self.bundle)
 
     def close(self) -> None:
         """Close what is kept open."""
@@ -123,6 +142,8 @@ class HttpRemote:
             raise Rejected(answer.status, f"{answer.host} answers {answer.status} to {self.server}.")
         self.is_genuine = not answer.header("Server").startswith(OUR_SERVER)
         packed = answer.body(LARGEST_REPLY)
+        if not self.is_genuine:
+            self._follow(bundles.offer_of(self.server, answer.header(bundles.HEADER)))
         if not packed:
             return b""
         try:
@@ -177,6 +198,31 @@ class HttpRemote:
             raise Unreachable(f"{answer.host} has {whole} bytes for a fragment of {size}.")
         return Incoming(start, whole, answer.pieces(answer.size if size is not None else LARGEST_FRAGMENT))
 
+    def _follow(self, offer: bundles.Offer | None) -> None:
+        """Take the server's cacert.pem where it has another one now. Nothing that goes wrong here is an error."""
+        looked_at = (offer, self._stamp)
+        if offer is None or self.bundle is None or self.transport.context is None or looked_at == self._looked_at:
+            return
+        self._looked_at = looked_at  # once in a contact, which begins with refresh()
+        if not bundles.is_news(self.bundle, offer):
+            return
+        if not self._owns_bundle:
+            self._tell(f"The server has a new cacert.pem; {self.bundle} is not the agent's own and stays as it is.")
+            return
+        try:
+            fetched = self.hasty.get(offer.url, headers=self._headers).body(bundles.LARGEST)
+            text = bundles.merged(self.bundle, fetched)
+            context = dial.context_for(text)
+            trial = Transport(proxy=self.hasty.proxy, patience=self.hasty.patience)
+            trial.use(context)
+            trial.get(offer.url, headers=self._headers).abandon()  # what locks the agent out is not kept
+            bundles.keep(self.bundle, text, fetched)
+        except (Unreachable, OSError, ValueError) as error:
+            self._tell(f"The server's new cacert.pem is not taken: {error}")
+            return
+        self._tell(f"{self.bundle} is the server's new one, which came over the trust of the one before it.")
+        self.refresh()
+
     def _post(self, transport: Transport, body: bytes) -> Answer:
         headers = {
             **self._headers,
@@ -184,6 +230,8 @@ class HttpRemote:
             "Content-Type": "application/x-compress",
             "Pragma": "no-cache",
         }
+        if self._told:
+            headers[bundles.HEADER] = self._told
         return transport.ask("POST", self.server, headers=headers, body=body)
 
     def _may_answer(self, challenge: str) -> bool:

@@ -12,14 +12,16 @@ from urllib.parse import urlsplit
 from appliance import __version__
 from appliance.agent import basedir
 from appliance.agent.failure import Unusable
+from appliance.agent.membership import Member, load
 from appliance.agent.ownership import trusted
 from appliance.wire.paths import CONTACT
 
-WORDS = ("run", "status", "install", "uninstall")
+WORDS = ("run", "status", "join", "install", "uninstall")
 EXAMPLE = """\
 examples:
   ocs.pyz agent --server ocs.example.org:8080 --ca cacert.pem
   ocs.pyz agent --server https://ocs.example.org:4343/ocsinventory --once
+  ocs.pyz agent join ocs-join-…
   ocs.pyz agent status --json
   ocs.pyz agent install --server ocs.example.org:8080 --ca cacert.pem
 
@@ -34,6 +36,8 @@ class Settings:
 
     folder: Path  # the base directory
     word: str = "run"  # or another of WORDS
+    token: str = ""  # to join with; "-": it comes on standard input
+    member: Member | None = None  # what this computer is to the server that it joined
     server: str = ""  # the whole URL
     bundle: Path | None = None  # cacert.pem, whether it exists or not
     tag: str = ""
@@ -61,8 +65,12 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     made.add_argument("word", nargs="?", choices=WORDS, default="run",
-                      help="status: what is in the spool, what was deployed, what comes next; install, uninstall: the"
-                      " service of this system, with the options given here in its agent.cfg")  # fmt: skip
+                      help="status: what is in the spool, what was deployed, what comes next; join TOKEN: get a"
+                      " certificate from the server that made it, and speak to that server from then on; install,"
+                      " uninstall: the service of this system, with the options given here in its agent.cfg")  # fmt: skip
+    made.add_argument("token", nargs="?", default=None, metavar="TOKEN",
+                      help="with join: what `ocs.pyz computer token` printed; - reads it from standard"
+                      " input")  # fmt: skip
     made.add_argument("--server", metavar="URL", help="http[s]://host[:port]/ocsinventory, or host[:port]")
     made.add_argument("--ca", metavar="FILE", help="certificates to verify the server with (default: cacert.pem in"
                       " the base directory); without it nothing is deployed")  # fmt: skip
@@ -86,7 +94,10 @@ def parser() -> argparse.ArgumentParser:
 
 def gather(argv: list[str]) -> tuple[Settings, list[str]]:
     """Settings from the command line and agent.cfg, and what to warn of. Raises Unusable; SystemExit on wrong usage."""
-    given = parser().parse_args(argv)
+    made = parser()
+    given = made.parse_args(argv)
+    if (given.word == "join") != bool(given.token):
+        made.error("join takes a token, and no other word does")
     folder = Path(given.basedir or basedir.default()).absolute()
     config, warnings = read_config(folder / basedir.CONFIG)
     told = {name: value for name, value in vars(given).items() if isinstance(value, str)}
@@ -94,13 +105,20 @@ def gather(argv: list[str]) -> tuple[Settings, list[str]]:
     if given.password:
         warnings.append("the password in the argument list can be read by every user; put it into agent.cfg")
     logfile = texts.get("logfile", "")
-    if given.local or given.word in ("status", "uninstall"):
+    member = None if given.local or given.word in ("status", "join", "uninstall") else load(folder)
+    if given.local or given.word in ("status", "join", "uninstall"):
         server = ""
+    elif member is not None:
+        server = member.server
+        if texts.get("server") and complete(texts["server"]) != server:
+            warnings.append(f"this computer joined {server} and speaks to that one; --server is left alone")
     else:
         server = complete(texts.get("server", ""))
     settings = Settings(
         folder=folder,
         word=given.word,
+        token=given.token or "",
+        member=member,
         server=server,
         bundle=Path(texts["ca"]).absolute() if texts.get("ca") else folder / basedir.BUNDLE,
         tag=texts.get("tag", ""),

@@ -58,6 +58,8 @@ class World:
     chance: Callable[[], float]  # 0 <= chance() < 1
     tag: str = ""
     load: Callable[[], None] = lambda: None  # called before anything of a package is touched; see late.py
+    joined_as: str = ""  # the device id in the certificate of a computer that joined
+    renew: Callable[[], None] = lambda: None  # that certificate, where it is time; never fails
     upkeep: Upkeep | None = None  # of the running file; None where nobody cares for it
     patience: Patience = field(default_factory=Patience)
     gossip: Gossip = field(default_factory=Gossip)

@@ -82,6 +82,7 @@ FAMILIES = {
     "backup": "All data into one file, while the server runs.",
     "restore": "The data of a backup into a data directory.",
     "check": "Look over all data, byte by byte.",
+    "audit": "The log of who did what and when.",
 }
 
 
@@ -163,6 +164,10 @@ def _fill(name: str, family: argparse.ArgumentParser) -> None:
         from appliance.cli import backup
 
         backup.fill(name, family)
+    elif name == "audit":
+        from appliance.cli import audit
+
+        audit.fill(family)
     elif name == "serve":
         from appliance.cli import serve
 

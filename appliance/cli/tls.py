@@ -14,6 +14,7 @@ from appliance.cli import Help, acting_desk, add_data, data_folder
 from appliance.cli.text import print_json, print_table
 from appliance.clock import iso, stamp
 from appliance.disk import keep
+from appliance.domain.package import System
 from appliance.domain.refusal import invalid
 from appliance.operations.certificates import (
     Installed,
@@ -24,6 +25,14 @@ from appliance.operations.certificates import (
     request_certificate,
 )
 from appliance.operations.desk import Desk
+from appliance.operations.rotation import (
+    FORMATS,
+    build_bundle_package,
+    bundle_order,
+    finish_rotation,
+    rotate_authority,
+    rotation_of,
+)
 
 LARGEST = 256 * 1024
 SUBJECT = {
@@ -84,6 +93,20 @@ def fill(family: argparse.ArgumentParser) -> None:
         "A new certificate from our own authority; a running server takes it up at once.", "renew",
     )  # fmt: skip
     renew.add_argument("--name", action="append", default=[], help="a further DNS name or address; repeatable")
+    rotate = word(
+        "rotate", _rotate, "change our own authority, without a gap",
+        "Make a new authority beside the present one: until --finish, cacert.pem has both and agents verify the server "
+        "with either. Our agents take the new file by themselves; others get it as a package (--build).",
+        "rotate --build windows --build linux",
+    )  # fmt: skip
+    rotate.add_argument("--finish", action="store_true", help="take the old authority out")
+    rotate.add_argument("--force", action="store_true", help="with --finish: though computers do not know the new one")
+    rotate.add_argument("--any-name", action="store_true", help="an authority that is bound to no domain")
+    rotate.add_argument(
+        "--build", action="append", default=[], choices=[system.value.lower() for system in System],
+        help="build the package that brings cacert.pem to other agents of that system; repeatable",
+    )  # fmt: skip
+    rotate.add_argument("--folder", default="", metavar="PATH", help="with --build: where those agents look for it")
     export = word(
         "export-ca", _export, "write cacert.pem",
         "The authorities that agents verify this server with: to a file, or to standard output.",
@@ -109,6 +132,8 @@ async def _show(desk: Desk, arguments: argparse.Namespace) -> None:
         print_json(_document(installed))
         return
     lines = [("server", installed.server), ("authority", installed.authority)]
+    if installed.rotation:
+        lines.append(("former authority", installed.rotation.former))
     lines += [("other root", root) for root in installed.foreign_roots]
     print_table(
         ("WHAT", "SUBJECT", "ISSUER", "UNTIL", "DAYS", "SHA-256"),
@@ -135,6 +160,28 @@ async def _renew(desk: Desk, arguments: argparse.Namespace) -> None:
     _remark(await renew_certificate(desk, arguments.name))
 
 
+async def _rotate(desk: Desk, arguments: argparse.Namespace) -> None:
+    if arguments.finish:
+        await finish_rotation(desk, force=arguments.force)
+    elif not arguments.build or await rotation_of(desk) is None:
+        await rotate_authority(desk, any_name=arguments.any_name)
+    installed = await certificates(desk)
+    _remark(installed)
+    for system in arguments.build:
+        print((await build_bundle_package(desk, System(system.upper()), arguments.folder)).id)
+    if installed.rotation is not None and not arguments.build:
+        sha256 = installed.authority.fingerprint.replace(":", "").lower()
+        print("Agents that are not ours take it as a package; build it so, or with 'tls rotate --build SYSTEM':")
+        for system in System:
+            order, file = bundle_order(system, sha256), f"cacert.{FORMATS[system]}"
+            pack = f"zip {file} cacert.pem" if file.endswith("zip") else f"tar czf {file} cacert.pem"
+            print(
+                f"  ocs.pyz tls export-ca cacert.pem && {pack} && ocs.pyz package build --name '{order.name}' "
+                f"--os {system.value.lower()} --action store --path '{order.argument}' --priority {order.priority} "
+                f"--file {file}"
+            )
+
+
 async def _export(desk: Desk, arguments: argparse.Namespace) -> None:
     _write(arguments.file, await export_authority(desk))
 
@@ -143,11 +190,14 @@ def _document(installed: Installed) -> dict[str, Any]:
     def facts(one: Any) -> dict[str, Any]:
         return {**asdict(one), "valid_from": iso(one.valid_from), "valid_until": iso(one.valid_until)}
 
+    rotation = installed.rotation
     return {
         "server": facts(installed.server),
         "own": installed.own,
         "server_name": installed.server_name,
         "authority": facts(installed.authority),
+        "former_authority": facts(rotation.former) if rotation else None,
+        "computers": {"seen": rotation.seen, "knowing": rotation.knowing} if rotation else None,
         "other_roots": [facts(root) for root in installed.foreign_roots],
         "requested_names": list(installed.request_names),
         "remarks": [str(remark) for remark in installed.remarks],

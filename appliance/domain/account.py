@@ -120,6 +120,11 @@ class Account:
         return self.profile.role is Role.ADMINISTRATOR and not self.profile.disabled
 
 
+def must_have_second_factor(demanded: int, role: Role) -> bool:
+    """Whether SECOND_FACTOR_REQUIRED asks a second factor of that role: 0 of none, 1 of administrators, 2 of all."""
+    return demanded >= 2 or (demanded == 1 and role is Role.ADMINISTRATOR)
+
+
 def wait_after(failures: int, free: int) -> int:
     """Seconds for which so many failures on end block, `free` of them not at all: growing, up to a bound."""
     return 0 if failures <= free else int(min(2 ** min(failures - free + FREE_FAILURES, 20), LONGEST_BLOCK))

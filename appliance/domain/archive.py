@@ -50,6 +50,12 @@ RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) 
 # control characters, drive and stream marks, line and writing-direction marks, bytes that are no UTF-8
 _BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f:\\\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+_KINDS = {
+    Shape.SYMLINK: Term("is a symbolic link"),
+    Shape.HARDLINK: Term("is a hard link"),
+    Shape.OTHER: Term("is a device, pipe or socket"),
+}
+
 
 class Census:
     """Holds the members seen so far against the rules; one per archive."""
@@ -64,16 +70,16 @@ class Census:
         """What is wrong with the next member, as half a sentence; None when it may be unpacked."""
         self.members += 1
         if self.members > self.limits.members or len(self._seen) > self.limits.members:
-            return f"is one of more than {self.limits.members} members"  # with folders only implied
-        if member.shape in (Shape.SYMLINK, Shape.HARDLINK, Shape.OTHER):
-            return f"is a {member.shape.value}"
+            return Term("is one of more than {most} members", most=self.limits.members)  # with folders only implied
+        if member.shape in _KINDS:
+            return _KINDS[member.shape]
         if member.mode & 0o6000:
             return Term("has the setuid or setgid bit")
         if member.size < 0:
             return Term("has a negative size")
         self.total += member.size
         if self.total > self.limits.total:
-            return f"makes the archive larger than {self.limits.total} bytes unpacked"
+            return Term("makes the archive larger than {most} bytes unpacked", most=self.limits.total)
         if member.packed_size is not None and member.size > max(1, member.packed_size) * self.limits.ratio:
             return Term("is packed more tightly than any honest file")
         return self._name_fault(member)
@@ -86,13 +92,13 @@ class Census:
             return Term("has an absolute name")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if not parts:
-            return None if member.shape is Shape.FOLDER else "has no name"
+            return None if member.shape is Shape.FOLDER else Term("has no name")
         if ".." in parts:
             return Term("would be written outside its folder")
         if len(name) > self.limits.name_length:
-            return f"has a name longer than {self.limits.name_length} characters"
+            return Term("has a name longer than {most} characters", most=self.limits.name_length)
         if len(parts) > self.limits.depth:
-            return f"lies deeper than {self.limits.depth} folders"
+            return Term("lies deeper than {most} folders", most=self.limits.depth)
         for part in parts:
             if RESERVED.fullmatch(part) or part.endswith((" ", ".")):
                 return Term("has a name that Windows reserves")

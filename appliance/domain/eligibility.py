@@ -31,6 +31,7 @@ class Cause(str, Enum):
     OFF_EVERYWHERE = "switched off everywhere"
     OFF_FOR_GROUP = "switched off for a group"
     OFF_FOR_COMPUTER = "switched off for the computer"
+    NOT_LET_IN = "not let in"
     NOT_ACTIVATED = "not activated"
     IN_HISTORY = "in the history"
     WAITS_FOR = "waits for"
@@ -54,6 +55,7 @@ SENTENCES: Mapping[Cause, str] = {
     Cause.OFF_EVERYWHERE: "Deployment is switched off for all computers (DOWNLOAD is 0).",
     Cause.OFF_FOR_GROUP: "Deployment is switched off for the group {group!r} that it is in (DOWNLOAD is 0).",
     Cause.OFF_FOR_COMPUTER: "Deployment is switched off for this computer (DOWNLOAD is 0).",
+    Cause.NOT_LET_IN: "It is not sure which computer this is; decide on the page Identity.",
     Cause.NOT_ACTIVATED: "The package is not activated; activate it.",
     Cause.IN_HISTORY: "The computer said that it is installed; affect it again with force to run it once more.",
     Cause.WAITS_FOR: "The computer's OCS Unix agent is still at work on {package!r}.",
@@ -106,7 +108,7 @@ class Candidate:
 class Situation:
     """What of a computer decides what it is told. `last_contact` None: it never made one."""
 
-    off: Reason | None = None  # why deployment is switched off
+    off: Reason | None = None  # why nothing at all is deployed to it
     genuine_unix: bool = False
     history: Collection[str] = ()  # packages that it reported as installed
     last_contact: int | None = None
@@ -145,7 +147,10 @@ def announce(candidates: Sequence[Candidate], situation: Situation, now: int) ->
 
 
 def explain(candidate: Candidate, candidates: Sequence[Candidate], situation: Situation, now: int) -> Reason:
-    """The one reason why an affectation stands where it does. `candidates`: all unfinished ones of it."""
+    """The one reason why an affectation stands where it does. `candidates`: those of the computer that are notified.
+
+    What else waits for the computer holds nothing back.
+    """
     if candidate.stage in FINISHED:
         return _outcome(candidate)
     held = _held(candidate, _busy_with(candidates, situation, now), situation)

@@ -18,7 +18,19 @@ class Kind(Enum):
 
 
 class Term(str):
-    """A value in a sentence that is text of ours and not data, so it is said in the reader's language too."""
+    """A value in a sentence that is text of ours and not data, so it is said in the reader's language too.
+
+    It may have {named} places of its own.
+    """
+
+    def __new__(cls, text: str, /, **values: object) -> Term:
+        """The text in English, which keeps what it was made of."""
+        term = super().__new__(cls, filled(text, values))
+        term.text, term.values = text, values
+        return term
+
+    text: str
+    values: dict[str, object]
 
 
 class Refusal(Exception):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from appliance.domain.refusal import invalid
+from appliance.domain.refusal import Term, invalid
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def parse_knob(name: str, text: str) -> int:
             text=text[:40],
             low=knob.low,
             high=knob.high,
-            unit=knob.unit,
+            unit=Term(knob.unit),
         )
     return value
 

@@ -14,9 +14,9 @@ from appliance.domain.log import Deed
 from appliance.domain.package import Package, Piece, Protocol
 from appliance.domain.refusal import Refusal, conflict
 from appliance.domain.remark import Remark
-from appliance.operations.certificates import bundle_of
 from appliance.operations.desk import Desk
 from appliance.operations.package_facts import find_package
+from appliance.operations.rotation import bundle_of
 from appliance.store import configuration, log, packages
 from appliance.store.database import Tx
 from appliance.store.packages import Marks

@@ -12,6 +12,7 @@ from appliance.domain.status import IN_HISTORY, Event, Stage, move
 from appliance.domain.tempo import Choice, choose, resolve, tempo_of
 from appliance.operations.desk import Desk
 from appliance.operations.identity import Caller, posting, withheld
+from appliance.operations.rotation import note_known
 from appliance.operations.why import candidate, situation
 from appliance.store import affectations, computers, configuration, group_affectations, groups
 from appliance.store.database import Tx
@@ -31,22 +32,27 @@ async def answer_contact(desk: Desk, prolog: Prolog, caller: Caller) -> PrologRe
         if computer is None:
             return _reply(resolve(everywhere), wanted=everywhere["FREQUENCY"] != -1)
         await computers.seen(tx, computer.id, caller.user_agent, caller.address)
+        await note_known(tx, computer.id, caller.authorities)
         member_of = (await groups.of_computers(tx, [computer.id], in_use=True)).get(computer.id, [])
         ids = [group.id for group in member_of]
         for_groups = await groups.overrides(tx, ids) if ids else []
         chosen = choose(everywhere, for_groups, await computers.overrides(tx, computer.id))
         if ids:  # who joined a group since the last contact gets what the group gets
             await group_affectations.arm(tx, ids, [computer.id], all_groups=True)
-        if await withheld(tx, computer.id, settings):
-            packs: tuple[Pack, ...] = ()
-        else:
-            packs = await _announce(tx, computer, caller, chosen, member_of)
+        unsure = bool(await withheld(tx, [computer.id], settings))
+        packs = await _announce(tx, computer, caller, chosen, member_of, unsure=unsure)
         knobs = {name: choice.value for name, choice in chosen.items()}
         return _reply(knobs, wanted=_inventory_wanted(computer, knobs["FREQUENCY"], tx.now), packs=packs)
 
 
 async def _announce(
-    tx: Tx, computer: Computer, caller: Caller, chosen: Mapping[str, Choice], member_of: Sequence[Group]
+    tx: Tx,
+    computer: Computer,
+    caller: Caller,
+    chosen: Mapping[str, Choice],
+    member_of: Sequence[Group],
+    *,
+    unsure: bool,
 ) -> tuple[Pack, ...]:
     unfinished = await affectations.of_computer(tx, computer.id, unfinished=True)
     if not unfinished:
@@ -58,6 +64,7 @@ async def _announce(
             user_agent=caller.user_agent,
             last_contact=tx.now,
             history=await computers.history(tx, computer.id),
+            unsure=unsure,
         ),
         tx.now,
     )

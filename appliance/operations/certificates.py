@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -18,6 +18,15 @@ from appliance.domain.log import Deed
 from appliance.domain.refusal import Refusal, conflict, invalid
 from appliance.domain.remark import Remark
 from appliance.operations.desk import Desk
+from appliance.operations.rotation import (
+    Rotation,
+    bundle_of,
+    finish_in_time,
+    issued_server,
+    issuers_of_clients,
+    permitted_names,
+    rotation_of,
+)
 from appliance.store import certificates as kept
 from appliance.store import configuration, log
 from appliance.store.configuration import Credential
@@ -33,6 +42,7 @@ LOG = logging.getLogger("ocs.certificates")
 LOOK_SECONDS = 2.0  # between two looks at the database for a certificate that another process installed
 DAY = 86_400
 EARLY_DAYS, LATE_DAYS = 30, 7
+CHANGE_DAYS = 180  # before an authority ends another one is to be there: computers take months to know it
 
 
 @dataclass(frozen=True)
@@ -48,40 +58,64 @@ class Installed:
     request_names: tuple[str, ...]
     request_at: int
     remarks: tuple[Remark, ...]
+    rotation: Rotation | None = None  # a change of authority that is under way
 
 
-async def ensure_certificates(desk: Desk, names: Sequence[str]) -> None:
+async def ensure_certificates(desk: Desk, names: Sequence[str], *, site: Sequence[str] = ()) -> None:
     """Make the authority where there is none, and a server certificate where it is missing, old or lacks a name.
 
-    A certificate of another authority is left alone: only who installed it can renew it.
+    `site`: names that somebody gave the server; to their domains a new authority is bound. A certificate of another
+    authority is left alone: only who installed it can renew it. What ends soon goes into the log.
     """
+    await _ensure(desk, names, site)
+    for remark in await ends(desk):
+        LOG.warning("%s", remark)
+
+
+async def _ensure(desk: Desk, names: Sequence[str], site: Sequence[str]) -> None:
     async with desk.store.reading() as tx:
         root = await configuration.credential(tx, "authority")
         server = await configuration.credential(tx, "server")
     now = desk.clock.now()
     if root and server:
         if not chains.is_issued_by(server.certificate, root.certificate):
-            for remark in _end_remarks(facts_of(server.certificate, now)):
-                LOG.warning("%s", remark)
             return
-        if authority.still_good(_issued(server), names, now):
+        if authority.still_good(_issued(server), await permitted_names(desk, _issued(root), names), now):
             return
-
-    def make() -> tuple[Issued, Issued]:
-        issuer = _issued(root) if root else authority.make_authority(now)
-        return issuer, authority.issue_server(issuer, names, now)
-
-    new_root, new_server = await asyncio.to_thread(make)
+    bound = [*site, *names] if site else ()
+    issuer = _issued(root) if root else await asyncio.to_thread(authority.make_authority, now, bound)
+    made = await issued_server(desk, issuer, names)
     async with desk.store.writing() as tx:
         if root is None:
             if await configuration.credential(tx, "authority"):
                 return  # another start was faster; its certificates are as good
-            await configuration.put_credential(tx, "authority", Credential(new_root.certificate, new_root.private_key))
+            await configuration.put_credential(tx, "authority", Credential(issuer.certificate, issuer.private_key))
         elif await configuration.credential(tx, "server") != server:
             return  # somebody installed another one meanwhile
-        await configuration.put_credential(tx, "server", Credential(new_server.certificate, new_server.private_key))
+        await configuration.put_credential(tx, "server", Credential(made.certificate, made.private_key))
         if server is not None:
-            await log.append(tx, desk.actor, Deed.CERTIFICATE_RENEWED, names[0], **_told(new_server.certificate, now))
+            await log.append(tx, desk.actor, Deed.CERTIFICATE_RENEWED, names[0], **_told(made.certificate, now))
+
+
+async def ends(desk: Desk) -> list[Remark]:
+    """What ends within 30 days, or has ended: the server's certificate, our authority within 180."""
+    async with desk.store.reading() as tx:
+        found = [await configuration.credential(tx, name) for name in ("server", "authority")]
+        is_changing = await kept.change(tx) is not None
+    now = desk.clock.now()
+    remarks: list[Remark] = []
+    for name, credential in zip(("server", "authority"), found, strict=True):
+        if credential is not None:
+            facts = facts_of(credential.certificate, now)
+            remarks += _end_remarks(facts)
+            if name == "authority" and EARLY_DAYS <= facts.days_left < CHANGE_DAYS and not is_changing:
+                remarks.append(
+                    Remark(
+                        "{subject} ends in {days} days: change the authority now, computers take time to know it.",
+                        {"subject": facts.subject, "days": facts.days_left},
+                    )
+                )
+    return remarks
 
 
 async def certificates(desk: Desk) -> Installed:
@@ -93,10 +127,17 @@ async def certificates(desk: Desk) -> Installed:
         asked = await kept.pending(tx)
     now = desk.clock.now()
     facts, own = facts_of(server.certificate, now), chains.is_issued_by(server.certificate, root.certificate)
-    remarks = _end_remarks(facts)
+    remarks = await ends(desk)
     if not chains.covers(facts.names, name):
         remarks.append(Remark("The certificate is not for {name}, as which agents know this server.", {"name": name}))
-    remarks += _end_remarks(facts_of(root.certificate, now))
+    rotation = await rotation_of(desk)
+    if rotation is not None:
+        remarks.append(
+            Remark(
+                "The authority is being changed: {knowing} of {seen} computers are known to have the new cacert.pem.",
+                {"knowing": rotation.knowing, "seen": rotation.seen},
+            )
+        )
     return Installed(
         facts,
         facts_of(root.certificate, now),
@@ -107,6 +148,7 @@ async def certificates(desk: Desk) -> Installed:
         tuple(requests.names_of(asked.request)) if asked else (),
         asked.made_at if asked else 0,
         tuple(remarks),
+        rotation,
     )
 
 
@@ -180,8 +222,10 @@ async def renew_certificate(desk: Desk, names: Sequence[str] = ()) -> Installed:
     for one in wanted:
         if not requests.is_name(one):
             raise invalid("name", "{name!r} is neither a DNS name nor an address.", name=one[:80])
-    made = await asyncio.to_thread(authority.issue_server, _issued(root), wanted, now)
+    made = await issued_server(desk, _issued(root), wanted, must=[*names, name])
     async with desk.store.writing() as tx:
+        if await configuration.credential(tx, "authority") != root:
+            raise conflict("the authority was changed meanwhile; try again.")
         await configuration.put_credential(tx, "server", Credential(made.certificate, made.private_key))
         await log.append(tx, desk.actor, Deed.CERTIFICATE_RENEWED, wanted[0], **_told(made.certificate, now))
     return await certificates(desk)
@@ -198,23 +242,23 @@ async def export_authority(desk: Desk) -> str:
     return bundle
 
 
-async def bundle_of(tx: Tx) -> str:
-    """Our own authority and the roots of others, PEM; empty before the first start."""
-    root = await configuration.credential(tx, "authority")
-    return "".join([root.certificate, *await kept.foreign_roots(tx)]) if root else ""
-
-
 @asynccontextmanager
-async def shown_certificate(desk: Desk, names: Sequence[str]) -> AsyncIterator[Front]:
+async def shown_certificate(
+    desk: Desk, names: Sequence[str], announce: Callable[[str], None] | None = None
+) -> AsyncIterator[Front]:
     """What the listeners show, during the block: a new certificate is taken up, our own is renewed in time.
 
-    No connection is dropped for it. The certificates must be there.
+    No connection is dropped for it. The certificates must be there. `announce` is given the digests of what is in
+    cacert.pem, at once and whenever that changes.
     """
     async with desk.store.reading() as tx:
         server = await configuration.credential(tx, "server")
     assert server is not None
     front = Front(server.certificate, server.private_key)
-    task = asyncio.create_task(_follow(desk, front, names))
+    await _trust(desk, front)
+    if announce is not None:
+        announce(await bundle_digests(desk))
+    task = asyncio.create_task(_follow(desk, front, names, announce))
     try:
         yield front
     finally:
@@ -223,14 +267,24 @@ async def shown_certificate(desk: Desk, names: Sequence[str]) -> AsyncIterator[F
             await task
 
 
-async def _follow(desk: Desk, front: Front, names: Sequence[str]) -> None:
+async def bundle_digests(desk: Desk) -> str:
+    """SHA-256 of each certificate in cacert.pem, with commas: our agents see by them that there is a new one."""
+    async with desk.store.reading() as tx:
+        return ",".join(chains.fingerprints_of(await bundle_of(tx)))
+
+
+async def _follow(desk: Desk, front: Front, names: Sequence[str], announce: Callable[[str], None] | None) -> None:
     seen, looked = front.certificate, desk.clock.monotonic()
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             if desk.clock.monotonic() - looked > DAY:
                 looked = desk.clock.monotonic()
+                await finish_in_time(desk)
                 await ensure_certificates(desk, names)
+            if announce is not None:
+                announce(await bundle_digests(desk))
+            await _trust(desk, front)
             async with desk.store.reading() as tx:
                 server = await configuration.credential(tx, "server")
             if server is None or server.certificate == seen:
@@ -242,6 +296,14 @@ async def _follow(desk: Desk, front: Front, names: Sequence[str]) -> None:
             LOG.warning("the certificate could not be looked at: %s", refusal)
         except (ssl.SSLError, ValueError) as error:
             LOG.error("the certificate in the database cannot be shown, the one before it stays: %s", error)
+
+
+async def _trust(desk: Desk, front: Front) -> None:
+    """Computers that joined have certificates of our own authority, or of one before it."""
+    async with desk.store.reading() as tx:
+        authorities = await issuers_of_clients(tx)
+    if authorities and authorities != front.authorities:
+        await asyncio.to_thread(front.trust, authorities)
 
 
 def server_names(asked: Sequence[str]) -> list[str]:

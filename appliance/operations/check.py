@@ -32,7 +32,7 @@ READ = 1024 * 1024
 CHUNK = 1000  # rows of the log that are read at once
 # kept beside the data by a restore, by a migration, by a disk of its own
 LEFT_ALONE = re.compile(
-    rf"^({re.escape(FILE)}(-wal|-shm|-journal|\.schema-\d+)?|fragments|replaced-[\d-]+|lost\+found)$"
+    rf"^({re.escape(FILE)}(-wal|-shm|-journal|\.schema-\d+)?|fragments|ballast(\.new)?|replaced-[\d-]+|lost\+found)$"
 )
 
 DAMAGED = "its bytes are not those that were built."

@@ -5,7 +5,7 @@ Source: security.md 5.2 and A13, R12, R38. How a computer gets its certificate i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -28,11 +28,15 @@ ADDRESS_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is at the other end, as it calls itself, and where it calls from. `certificate`: SHA-256, verified by TLS."""
+    """Who is at the other end, as it calls itself, and where it calls from. `certificate`: SHA-256, verified by TLS.
+
+    `authorities`: SHA-256 of those that our agent says it verifies servers with.
+    """
 
     user_agent: str
     address: str
     certificate: str = ""
+    authorities: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -85,9 +89,9 @@ def mode_of(settings: Settings) -> Mode:
     return Mode(settings.text("IDENTITY_MODE"))
 
 
-async def withheld(tx: Tx, computer: ComputerId, settings: Settings) -> bool:
-    """Whether nothing is announced to a computer until somebody decided who it is."""
-    return mode_of(settings) in (Mode.PROTECT, Mode.CLOSED) and await identity.is_held(tx, computer)
+async def withheld(tx: Tx, among: Sequence[ComputerId], settings: Settings) -> set[ComputerId]:
+    """To whom nothing is announced until somebody decided who it is."""
+    return await identity.held(tx, among) if mode_of(settings) in (Mode.PROTECT, Mode.CLOSED) else set()
 
 
 async def claims(

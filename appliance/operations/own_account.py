@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from appliance.domain.account import Account
+from appliance.domain.account import Account, must_have_second_factor
 from appliance.domain.log import Deed
 from appliance.domain.password import checked_password
 from appliance.domain.refusal import Kind, Refusal, conflict, forbidden, missing
 from appliance.operations.desk import Desk
 from appliance.operations.sign_in import IDLE_SECONDS, LONGEST_SECONDS, prove
-from appliance.store import accounts, log
+from appliance.store import accounts, configuration, log
 from appliance.store.accounts import KeptSession
 from appliance.store.database import Tx
 from appliance.trust import onetime, passwords, secrets
@@ -130,6 +130,9 @@ async def switch_off_second_factor(desk: Desk, password: str, keep: str = "") ->
     async with desk.store.writing() as tx:
         if not (await own(tx, desk)).second_factor:
             raise conflict("your second factor is off already.")
+        demanded = (await configuration.settings(tx)).number("SECOND_FACTOR_REQUIRED")
+        if must_have_second_factor(demanded, account.profile.role):
+            raise conflict("here everyone in your role must have a second factor; it stays on.")
         await accounts.put_second_factor(tx, account.id, None, 0, ())
         await accounts.end_sessions(tx, account.id, keep)
         await log.append(tx, desk.actor, Deed.SECOND_FACTOR_OFF, account.name)

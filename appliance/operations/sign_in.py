@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.domain.account import Account, Actor, Profile, Role, user_actor
+from appliance.domain.account import Account, Actor, Profile, Role, must_have_second_factor, user_actor
 from appliance.domain.log import Deed
 from appliance.domain.password import as_kept
 from appliance.domain.refusal import Kind, Refusal, forbidden
 from appliance.operations.desk import Desk
 from appliance.operations.throttle import charge, failed, settle
-from appliance.store import accounts, log
+from appliance.store import accounts, configuration, log
 from appliance.store.accounts import KeptSession
 from appliance.store.database import Tx
 from appliance.trust import onetime, passwords, secrets
@@ -27,7 +27,8 @@ THROUGH = "console"
 class Session:
     """Whoever a secret belongs to. Until `complete`, the second factor is to come, and the actor has no right.
 
-    `key` names the session without its secret. `fresh`: the password was given within five minutes.
+    `key` names the session without its secret. `fresh`: the password was given within five minutes. `owing`: the user
+    must have a second factor and has none; until it is switched on, the actor has no right but to do that.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Session:
     language: str
     complete: bool
     fresh: bool
+    owing: bool = False
 
 
 async def sign_in(desk: Desk, name: str, password: str, address: str, user_agent: str) -> str:
@@ -89,6 +91,7 @@ async def session_of(desk: Desk, secret: str) -> Session | None:
     key = secrets.digest(secret)
     async with desk.store.reading() as tx:
         found = await accounts.session(tx, key)
+        owing = found is not None and await owes_second_factor(tx, found[0].user, found[1].role)
         now = tx.now
     if found is None or not _lives(*found, now):
         return None
@@ -96,11 +99,18 @@ async def session_of(desk: Desk, secret: str) -> Session | None:
     if now - session.used_at >= TOUCH_SECONDS:
         async with desk.store.writing() as tx:
             await accounts.touch_session(tx, key)
-    if session.complete:
+    if session.complete and not owing:
         actor = user_actor(profile.name, THROUGH, profile.role, session.user, profile.tags)
     else:
-        actor = Actor(profile.name, THROUGH, Role.USER, None, frozenset())
-    return Session(key, actor, profile.language, session.complete, 0 <= now - session.fresh_at <= FRESH_SECONDS)
+        actor = Actor(profile.name, THROUGH, Role.USER, session.user if session.complete else None, frozenset())
+    fresh = 0 <= now - session.fresh_at <= FRESH_SECONDS
+    return Session(key, actor, profile.language, session.complete, fresh, owing)
+
+
+async def owes_second_factor(tx: Tx, user: int, role: Role) -> bool:
+    """Whether a user must have a second factor and has none."""
+    demanded = (await configuration.settings(tx)).number("SECOND_FACTOR_REQUIRED")
+    return must_have_second_factor(demanded, role) and (await accounts.proof(tx, user)).seed is None
 
 
 async def sign_out(desk: Desk, secret: str) -> None:

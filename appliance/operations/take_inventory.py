@@ -114,9 +114,7 @@ async def _whole(desk: Desk, inventory: Inventory) -> tuple[bytes, bytes, list[s
     return await asyncio.to_thread(work)
 
 
-async def _recognise(
-    tx: Tx, inventory: Inventory, caller: Caller, settings: Settings
-) -> tuple[ComputerId, bool]:
+async def _recognise(tx: Tx, inventory: Inventory, caller: Caller, settings: Settings) -> tuple[ComputerId, bool]:
     """The computer, and whether it was never seen before. What it may not take over stays a computer of its own."""
     known = await computers.find(tx, inventory.device_id)
     former = await computers.find(tx, inventory.old_device_id) if inventory.old_device_id else None

@@ -9,11 +9,12 @@ from datetime import datetime
 
 from appliance.domain.affectation import Affectation
 from appliance.domain.computer import ComputerId
-from appliance.domain.eligibility import GENUINE_UNIX, Candidate, Reason, Situation, explain, switched_off
+from appliance.domain.eligibility import GENUINE_UNIX, Candidate, Cause, Reason, Situation, explain, switched_off
 from appliance.domain.group import Group, GroupId
 from appliance.domain.messages import Pack
-from appliance.domain.status import outcome
+from appliance.domain.status import FINISHED, outcome
 from appliance.domain.tempo import Choice, choose
+from appliance.operations.identity import withheld
 from appliance.store import affectations, computers, configuration, groups
 from appliance.store.database import Tx
 
@@ -32,40 +33,51 @@ class Seen:
 
 async def reasons(tx: Tx, seen: Sequence[Seen], asked: Sequence[Affectation]) -> dict[tuple[ComputerId, str], Reason]:
     """The reason for each affectation asked for, by computer and package; all of them on these computers."""
-    numbers = [one.computer for one in seen]
-    unfinished = await affectations.unfinished_of(tx, numbers)
+    numbers = list({one.computer for one in asked if one.stage not in FINISHED})  # an outcome is a reason by itself
+    notified = await affectations.notified_of(tx, numbers)
     memberships = await groups.of_computers(tx, numbers, in_use=True)
     histories = await computers.histories(tx, numbers)
     own = await computers.overrides_of(tx, numbers)
-    everywhere = (await configuration.settings(tx)).knobs()
+    settings = await configuration.settings(tx)
+    everywhere, unsure = settings.knobs(), await withheld(tx, numbers, settings)
     for_groups = await groups.every_override(tx)
     known = {one.computer: one for one in seen}
     result: dict[tuple[ComputerId, str], Reason] = {}
     situations: dict[ComputerId, Situation] = {}
+    chosen: dict[object, Mapping[str, Choice]] = {}  # by what was set: nearly all computers have the same
     rivals: dict[ComputerId, list[Candidate]] = {}
     for affectation in asked:
         number = affectation.computer
         mine = memberships.get(number, [])
         if number not in situations:
-            chosen = choose(everywhere, overrides_by_name(mine, for_groups), own.get(number))
+            overrides, of_computer = overrides_by_name(mine, for_groups), own.get(number, {})
+            key = tuple(name for name, _ in overrides), tuple(of_computer.items())
+            if key not in chosen:
+                chosen[key] = choose(everywhere, overrides, of_computer)
             situations[number] = situation(
-                chosen,
+                chosen[key],
                 user_agent=known[number].user_agent,
                 last_contact=known[number].last_contact,
                 history=histories.get(number, ()),
+                unsure=number in unsure,
             )
-            rivals[number] = [candidate(a, mine) for a in unfinished.get(number, [])]
+            rivals[number] = [candidate(a, mine) for a in notified.get(number, [])]
         found = explain(candidate(affectation, mine), rivals[number], situations[number], tx.now)
         result[number, affectation.package] = found
     return result
 
 
 def situation(
-    chosen: Mapping[str, Choice], *, user_agent: str, last_contact: int | None, history: Collection[str]
+    chosen: Mapping[str, Choice],
+    *,
+    user_agent: str,
+    last_contact: int | None,
+    history: Collection[str],
+    unsure: bool,
 ) -> Situation:
-    """A computer's side of the decision."""
+    """A computer's side of the decision. `unsure`: somebody must decide first which computer it is."""
     return Situation(
-        off=switched_off(chosen["DOWNLOAD"]),
+        off=Reason(Cause.NOT_LET_IN) if unsure else switched_off(chosen["DOWNLOAD"]),
         genuine_unix=user_agent.startswith(GENUINE_UNIX),
         history=history,
         last_contact=last_contact,
@@ -93,7 +105,7 @@ def candidate(affectation: Affectation, memberships: Collection[Group]) -> Candi
         stage=affectation.stage,
         notified_at=affectation.notified_at,
         pack=pack,
-        status=outcome(affectation.received).status,
+        status=outcome(affectation.received).status if affectation.stage in FINISHED else "",
         changed_at=affectation.changed_at,
         group=affectation.group_name,
         member=affectation.group is None or affectation.group in {group.id for group in memberships},

@@ -28,6 +28,7 @@ _HELD_BY_GROUP = """
     EXISTS (SELECT 1 FROM group_affectation ga
              WHERE ga.group_id = affectation.group_id AND ga.package_id = affectation.package_id)
 """
+_STAGES = {stage.value: stage for stage in Stage}
 VERY_MANY = 20_000  # rows: sorting them all takes longer than going through the names
 NEARLY_ALL = 0.9  # of the computers
 FIRST = 2_000
@@ -49,10 +50,10 @@ async def find(tx: Tx, computer: ComputerId, package: str) -> Affectation | None
     return _affectation(row) if row else None
 
 
-async def unfinished_of(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, list[Affectation]]:
-    """What has no outcome yet, by computer; in the order of `of_computer`."""
+async def notified_of(tx: Tx, computers: Sequence[ComputerId]) -> dict[ComputerId, list[Affectation]]:
+    """What was announced and has no outcome yet, by computer; in the order of `of_computer`."""
     rows = await tx.rows(
-        f"{_SELECT} WHERE a.computer_id IN {_OF_THESE} AND a.stage IN ('waiting', 'notified') "
+        f"{_SELECT} WHERE a.computer_id IN {_OF_THESE} AND a.stage = 'notified' "
         "ORDER BY a.computer_id, p.priority, a.affected_at, p.id",
         (json.dumps(computers),),
     )
@@ -377,7 +378,7 @@ def _affectation(row: Row) -> Affectation:
         package=PackageId(row["package_id"]),
         package_name=row["package_name"],
         priority=row["priority"],
-        stage=Stage(row["stage"]),
+        stage=_STAGES[row["stage"]],
         received=row["received"],
         force=bool(row["force"]),
         schedule=row["schedule"],

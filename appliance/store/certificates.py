@@ -60,20 +60,25 @@ async def add_foreign_root(tx: Tx, sha256: str, certificate: str) -> bool:
 
 async def change(tx: Tx) -> Change | None:
     """The change of authority that is under way."""
-    row = await tx.row("SELECT former, crossed, began_at FROM authority_change")
+    row = await tx.row("SELECT former, crossed, began_at FROM authority_change WHERE ended_at IS NULL")
     return Change(row["former"], row["crossed"], row["began_at"]) if row else None
 
 
 async def begin_change(tx: Tx, former: str, crossed: str) -> None:
     """From now on there are two."""
     await tx.run(
-        "INSERT INTO authority_change (id, former, crossed, began_at) VALUES (1, ?, ?, ?)", (former, crossed, tx.now)
+        "INSERT INTO authority_change (former, crossed, began_at) VALUES (?, ?, ?)", (former, crossed, tx.now)
     )
 
 
 async def end_change(tx: Tx) -> None:
-    """The former authority is no longer known."""
-    await tx.run("DELETE FROM authority_change")
+    """The server is no longer verified with the former authority."""
+    await tx.run("UPDATE authority_change SET ended_at = ? WHERE ended_at IS NULL", (tx.now,))
+
+
+async def former_authorities(tx: Tx) -> list[str]:
+    """All authorities before the present one, PEM each, newest first: also those that agents no longer need."""
+    return [row[0] for row in await tx.rows("SELECT former FROM authority_change ORDER BY id DESC")]
 
 
 async def knows(tx: Tx, computer: int, sha256: str) -> None:
@@ -101,13 +106,13 @@ async def adoption(tx: Tx, sha256: str, since: int) -> tuple[int, int]:
     row = await tx.row(
         """
         SELECT count(*) AS seen,
-               coalesce(sum(EXISTS (SELECT 1 FROM known_authority AS k WHERE k.computer_id = c.id AND k.sha256 = :sha)
+               coalesce(sum(EXISTS (SELECT 1 FROM known_authority AS k WHERE k.computer_id = c.id AND k.sha256 = ?1)
                    OR EXISTS (SELECT 1 FROM authority_package AS p JOIN affectation AS a USING (package_id)
-                               WHERE p.sha256 = :sha AND a.computer_id = c.id AND a.stage = 'success')), 0) AS knowing
+                               WHERE p.sha256 = ?1 AND a.computer_id = c.id AND a.stage = 'success')), 0) AS knowing
           FROM computer AS c
-         WHERE c.last_contact >= :since
+         WHERE c.last_contact >= ?2
         """,
-        {"sha": sha256, "since": since},
+        (sha256, since),
     )
     assert row is not None
     return row["seen"], row["knowing"]

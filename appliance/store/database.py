@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -16,6 +17,7 @@ from appliance.clock import Clock
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.version import is_before
 from appliance.store import migrate
+from appliance.store.ballast import LOW, Ballast
 
 READERS = 3
 BUSY_SECONDS = 20.0  # a build by command line may hold the writer while the server wants it
@@ -68,6 +70,7 @@ class Store:
     def __init__(self, path: Path, clock: Clock, stack: AsyncExitStack) -> None:
         self.path = path
         self.clock = clock
+        self.ballast = Ballast(path.parent)
         self._stack = stack
         self._writer: aiosqlite.Connection
         self._lock = asyncio.Lock()
@@ -85,8 +88,10 @@ class Store:
                     await self._writer.execute("BEGIN IMMEDIATE")
                     yield Tx(self._writer, self.clock.now())
                     await self._writer.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
                     await _end(self._writer, "ROLLBACK")
+                    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                        self.ballast.drop()  # the next one succeeds
                     raise
 
     @asynccontextmanager
@@ -112,6 +117,8 @@ async def open_store(folder: Path, clock: Clock, *, readers: int = READERS) -> S
     """Open `folder`/ocs.sqlite, made and brought up to date where needed. Raises Refusal."""
     path = folder / FILE
     make_private(folder, path)
+    if shutil.disk_usage(folder).free < LOW:
+        Ballast(folder).drop()
     stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
     try:
         with _machine_errors(path):

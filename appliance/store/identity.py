@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.domain.computer import ComputerId
@@ -44,6 +46,14 @@ async def is_member(tx: Tx, computer: ComputerId) -> bool:
     return await tx.value("SELECT 1 FROM member WHERE computer_id = ?", (computer,)) is not None
 
 
+async def has_proven_itself(tx: Tx, computer: ComputerId) -> bool:
+    """Whether a computer joined and has used its certificate since."""
+    used = await tx.value(
+        "SELECT 1 FROM member_certificate WHERE computer_id = ? AND used_at IS NOT NULL LIMIT 1", (computer,)
+    )
+    return used is not None
+
+
 async def members(tx: Tx) -> dict[ComputerId, Member]:
     """All computers that joined."""
     found: dict[ComputerId, Member] = {}
@@ -64,7 +74,7 @@ async def holder(tx: Tx, fingerprint: str) -> Holder | None:
 
 async def add_member(tx: Tx, computer: ComputerId) -> None:
     """From now on that computer proves who it is."""
-    await tx.run("INSERT INTO member (computer_id, joined_at) VALUES (?, ?)", (computer, tx.now))
+    await tx.run("INSERT OR REPLACE INTO member (computer_id, joined_at) VALUES (?, ?)", (computer, tx.now))
 
 
 async def add_certificate(tx: Tx, computer: ComputerId, fingerprint: str, serial: str, expires_at: int) -> None:
@@ -110,6 +120,13 @@ async def tokens(tx: Tx) -> list[JoinToken]:
     """The tokens that can still be used, the newest first."""
     rows = await tx.rows(f"{_TOKEN} WHERE t.uses > 0 AND t.expires_at > ? ORDER BY t.id DESC", (tx.now,))
     return [_token(row) for row in rows]
+
+
+async def is_token(tx: Tx, sha256: str) -> bool:
+    """Whether a token can still be used."""
+    return (
+        await tx.row(f"{_TOKEN} WHERE t.sha256 = ? AND t.uses > 0 AND t.expires_at > ?", (sha256, tx.now)) is not None
+    )
 
 
 async def use_token(tx: Tx, sha256: str) -> JoinToken | None:
@@ -197,10 +214,13 @@ async def decide(tx: Tx, number: int, decision: Decision, by: str, *, held: bool
     )
 
 
-async def is_held(tx: Tx, computer: ComputerId) -> bool:
-    """Whether a decision is to be waited for before anything is deployed to that computer."""
-    held = await tx.value("SELECT 1 FROM doubt WHERE computer_id = ? AND held LIMIT 1", (computer,))
-    return held is not None
+async def held(tx: Tx, among: Sequence[ComputerId]) -> set[ComputerId]:
+    """For which of these a decision is to be waited for before anything is deployed to them."""
+    rows = await tx.rows(
+        "SELECT computer_id FROM doubt WHERE held AND computer_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(among)),),
+    )
+    return {ComputerId(row[0]) for row in rows}
 
 
 async def let_in(tx: Tx, computer: ComputerId, by: str) -> None:

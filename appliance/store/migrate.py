@@ -87,6 +87,8 @@ async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None
 
 def _keep_former(path: Path, former: Path) -> None:
     """A copy of what is committed, by a reader of its own: the writer is in the midst of the migration."""
+    for cut_short in path.parent.glob(f".{former.name}.*.tmp"):  # by a kill; of two starts one is here at a time
+        cut_short.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{former.name}.", suffix=".tmp", dir=path.parent)  # 0600
     try:
         with closing(sqlite3.connect(path)) as reader:

@@ -69,6 +69,12 @@ def fingerprint_of(pem: str) -> str:
     return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
 
 
+def fingerprints_of(bundle: str) -> list[str]:
+    """SHA-256 of every certificate in a PEM text, lower-case hex."""
+    found = x509.load_pem_x509_certificates(bundle.encode()) if bundle else []
+    return [one.fingerprint(hashes.SHA256()).hex() for one in found]
+
+
 def is_issued_by(certificate: str, issuer: str) -> bool:
     """Whether the first certificate in a PEM text was signed by another one."""
     return _issued(

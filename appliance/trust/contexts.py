@@ -13,30 +13,46 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 class Front:
     """What listeners show. The certificate can be exchanged while they listen: new connections get the new one.
 
-    A context keeps a certificate for each kind of key, so another one takes its place as a whole.
+    A context keeps a certificate for each kind of key, so another one takes its place as a whole. `agents` is for
+    whom agents talk to: it asks for a certificate of the authorities given to `trust`, and goes on without one.
     """
 
     def __init__(self, certificate: str, private_key: str) -> None:
-        self.context = server_context(certificate, private_key)
-        self.certificate = certificate
-        self._shown = self.context
+        self.certificate, self._key, self.authorities = certificate, private_key, ""
+        self.context = self._shown = server_context(certificate, private_key)
+        self.agents = self._shown_to_agents = server_context(certificate, private_key)
         self.context.sni_callback = self._choose
+        self.agents.sni_callback = self._choose_for_agents
 
     def show(self, certificate: str, private_key: str) -> None:
         """From now on this one. ssl.SSLError or ValueError where it cannot be served; then nothing has changed."""
-        self._shown = server_context(certificate, private_key)
-        self.certificate = certificate
+        shown = server_context(certificate, private_key)
+        self._shown_to_agents = server_context(certificate, private_key, self.authorities)
+        self._shown, self.certificate, self._key = shown, certificate, private_key
+
+    def trust(self, authorities: str) -> None:
+        """From now on computers prove who they are with certificates of these authorities, PEM."""
+        made = server_context(self.certificate, self._key, authorities)
+        if not self.authorities:
+            self.agents.verify_mode = ssl.CERT_OPTIONAL  # a connection has this from the context that it began with
+        self._shown_to_agents, self.authorities = made, authorities
 
     def _choose(self, link: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
         link.context = self._shown  # called for every connection, also where the client names nobody
 
+    def _choose_for_agents(self, link: ssl.SSLObject, _: str | None, __: ssl.SSLContext) -> None:
+        link.context = self._shown_to_agents
 
-def server_context(certificate: str, private_key: str) -> ssl.SSLContext:
-    """TLS 1.2 and 1.3, ECDHE with AES-GCM or ChaCha20 (security.md 4.4)."""
+
+def server_context(certificate: str, private_key: str, clients: str = "") -> ssl.SSLContext:
+    """TLS 1.2 and 1.3, ECDHE with AES-GCM or ChaCha20 (security.md 4.4). `clients`: who issues to them, PEM."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     _load_key(context, certificate, private_key)
+    if clients:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=clients)
     return context
 
 

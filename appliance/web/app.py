@@ -13,20 +13,22 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
+from appliance.operations.certificates import ends
 from appliance.operations.depot import healthy
 from appliance.operations.desk import Desk
 from appliance.operations.jobs import Jobs
-from appliance.web import contact, depot, refusals
+from appliance.web import contact, depot, joining, refusals
 from appliance.web.api import frame as api
 from appliance.web.api.routes import routes as api_routes
 from appliance.web.console import frame
 from appliance.web.console.forms import LARGEST_FORM
 from appliance.web.console.routes import routes
 from appliance.web.gate import Gate
-from appliance.web.keys import AGENT_FILE, DESK, GATE, JOBS, LISTENER, SELF_FILE, SelfFile
+from appliance.web.keys import AGENT_FILE, ANNOUNCED, DESK, GATE, JOBS, LISTENER, SELF_FILE, Announced, SelfFile
 from appliance.web.refusals import Handler
 from appliance.web.static import ROUTE, static
 from appliance.wire import paths
+from appliance.wire.joining import JOIN, RENEW
 
 FIRST = "/first/"
 KEEPALIVE_SECONDS = 15.0
@@ -81,6 +83,7 @@ class Shared:
     self_file: SelfFile | None
     agent_file: bytes | None = None  # ocs-agent.pyz: computers need not fetch the whole
     running: Running = field(default_factory=Running)
+    announced: Announced = field(default_factory=Announced)
     agents: Gate = field(default_factory=lambda: Gate("CONNECTION_LIMIT", share=0.75))
     console: Gate = field(default_factory=lambda: Gate("CONSOLE_CONNECTION_LIMIT", share=0.25))  # of its own
 
@@ -96,6 +99,8 @@ def agents_app(shared: Shared, *, secure: bool) -> web.Application:
     app.router.add_get(f"{folder}/{{name}}", depot.fragment)
     if secure:
         app.router.add_get("/cacert.pem", depot.bundle)
+        app.router.add_post(JOIN, joining.joined)
+        app.router.add_post(RENEW, joining.renewed)
         app.router.add_get("/ocs.pyz", depot.self_file)
         app.router.add_get("/ocs-agent.pyz", depot.agent_file)
     return app
@@ -183,13 +188,14 @@ def _furnish(app: web.Application, shared: Shared, gate: Gate, listener: str) ->
     app[SELF_FILE] = shared.self_file
     app[AGENT_FILE] = shared.agent_file
     app[LISTENER] = listener
+    app[ANNOUNCED] = shared.announced
     app[GATE] = gate
     app.router.add_get("/healthz", _healthz)
     app.on_response_prepare.append(shared.running.sign)
 
 
 async def _healthz(request: web.Request) -> web.Response:
-    good = await healthy(request.app[DESK])
-    return web.Response(
-        text="ok\n" if good else "the database or the fragments cannot be read\n", status=200 if good else 503
-    )
+    desk = request.app[DESK]
+    if not await healthy(desk):
+        return web.Response(text="the database or the fragments cannot be read\n", status=503)
+    return web.Response(text="".join(f"{line}\n" for line in ["ok", *map(str, await ends(desk))]))

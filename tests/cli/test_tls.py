@@ -32,7 +32,10 @@ def test_show_as_a_table_and_as_json(data: Path) -> None:
     assert table.splitlines()[0].split()[0] == "WHAT"
     assert f"names: {NAME}" in table
     found = json.loads(must("tls", "show", "--json", data=data))
-    assert set(found) == {"server", "own", "server_name", "authority", "other_roots", "requested_names", "remarks"}
+    assert set(found) == {
+        "server", "own", "server_name", "authority", "former_authority", "computers", "other_roots", "requested_names",
+        "remarks",
+    }  # fmt: skip
     assert (found["own"], found["server_name"], found["remarks"]) == (True, NAME, [])
     assert found["server"]["valid_until"].endswith("Z")
     assert "PRIVATE" not in table + json.dumps(found)

@@ -301,7 +301,7 @@ STATES = list(
     itertools.product(
         [W, N],
         [True, False],  # activated
-        [None, *(switched_off(Choice(0, origin, "g")) for origin in Origin)],
+        [None, Reason(Cause.NOT_LET_IN), *(switched_off(Choice(0, origin, "g")) for origin in Origin)],
         [(False, False), (True, False), (True, True)],  # in the history, forced
         [("", True), ("g", True), ("g", False)],  # group, member
         [None, NOW - HOUR, NOW - 30 * HOUR, NOW - 300 * HOUR],  # last contact

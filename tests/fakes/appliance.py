@@ -327,21 +327,22 @@ def progress(device_id: DeviceId, package: str, fetched: int) -> bytes:
     return contact.encode_progress(Progress(device_id, package, fetched))
 
 
-async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.2.7") -> Any:
+async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.2.7", certificate: str = "") -> Any:
     """A message straight to its operation: the reply value, None for a result."""
     from appliance.domain.messages import Inventory, Prolog
-    from appliance.operations.answer_contact import Caller, answer_contact
+    from appliance.operations.answer_contact import answer_contact
+    from appliance.operations.identity import Caller
     from appliance.operations.record_progress import record_progress
     from appliance.operations.record_result import record_result
     from appliance.operations.take_inventory import take_inventory
 
     message = contact.decode_request(xml)
-    caller = Caller(agent, address)
+    caller = Caller(agent, address, certificate)
     if isinstance(message, Prolog):
         return await answer_contact(desk, message, caller)
     if isinstance(message, Inventory):
         return await take_inventory(desk, message, caller)
     if isinstance(message, Progress):
-        return await record_progress(desk, message)
+        return await record_progress(desk, message, caller)
     assert isinstance(message, Report)
-    return await record_result(desk, message)
+    return await record_result(desk, message, caller)

@@ -15,7 +15,6 @@ from appliance.domain.messages import Inventory
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.search import EVERY, all_of, any_of, parse
 from appliance.operations import computers
-from appliance.operations.answer_contact import Caller
 from appliance.operations.computers import (
     COLUMNS,
     USUAL_COLUMNS,
@@ -30,6 +29,7 @@ from appliance.operations.computers import (
     show_computer,
 )
 from appliance.operations.desk import Desk
+from appliance.operations.identity import Caller
 from appliance.operations.take_inventory import take_inventory
 from appliance.wire import contact
 from appliance.wire.markup import MarkupLimits

@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from appliance.domain.account import Right, Role
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations import accounts as people
+from appliance.operations.configure import set_setting
 from appliance.operations.own_account import (
     offer_second_factor,
     own_sessions,
@@ -164,5 +167,90 @@ def test_it_is_switched_off_with_the_password_or_by_an_administrator_for_one_who
         assert not (await people.show_user(scene.desk, "bob")).second_factor
         assert await scene.rows("SELECT * FROM recovery_code") == []
         assert (await refused(people.take_second_factor(scene.desk, "bob"))).kind is Kind.CONFLICT
+
+    stage(tmp_path, script)
+
+
+# Where it is demanded
+
+
+@pytest.mark.parametrize(
+    ("demanded", "role", "owing"),
+    [
+        (0, Role.ADMINISTRATOR, False),
+        (1, Role.ADMINISTRATOR, True),
+        (1, Role.USER, False),
+        (2, Role.ADMINISTRATOR, True),
+        (2, Role.USER, True),
+    ],
+)
+def test_whoever_must_have_one_and_has_none_has_no_right_in_open_sessions_and_in_new_ones(
+    tmp_path: Path, demanded: int, role: Role, owing: bool
+) -> None:
+    async def script(scene: Scene) -> None:
+        await add(scene.desk, "eva", role, "paris")
+        before = await enter(scene.desk, "eva")
+        await set_setting(scene.desk, "SECOND_FACTOR_REQUIRED", str(demanded))
+        for secret in (before, await sign_in(scene.desk, "eva", PASSWORD, *HERE)):
+            session = await session_of(scene.desk, secret)
+            assert session is not None
+            assert (session.complete, session.owing) == (True, owing)
+            assert session.actor.may(Right.ADMINISTRATOR) == (role is Role.ADMINISTRATOR and not owing)
+            assert session.actor.sees("paris") != owing
+        await set_setting(scene.desk, "SECOND_FACTOR_REQUIRED", None)
+        session = await session_of(scene.desk, before)
+        assert session is not None
+        assert not session.owing
+
+    play(tmp_path, script)
+
+
+def test_who_owes_one_switches_it_on_with_the_password_and_has_all_rights_at_once(tmp_path: Path) -> None:
+    async def script(scene: Scene) -> None:
+        await add(scene.desk, "eva", Role.ADMINISTRATOR)
+        await set_setting(scene.desk, "SECOND_FACTOR_REQUIRED", "1")
+        secret = await enter(scene.desk, "eva")
+        session = await session_of(scene.desk, secret)
+        assert session is not None
+        desk = scene.desk.acting(session.actor)
+        assert (await refused(people.list_users(desk))).kind is Kind.FORBIDDEN
+        offer = await offer_second_factor(desk)
+        await refused(switch_on_second_factor(desk, offer.seed, code_of(scene, offer.seed), "wrong", session.key))
+        await switch_on_second_factor(desk, offer.seed, code_of(scene, offer.seed), PASSWORD, session.key)
+        session = await session_of(scene.desk, secret)
+        assert session is not None
+        assert not session.owing
+        assert session.actor.may(Right.ADMINISTRATOR)
+        scene.clock.moment += 60
+        half = await sign_in(scene.desk, "eva", PASSWORD, *HERE)
+        found = await session_of(scene.desk, half)
+        assert found is not None
+        assert (found.complete, found.owing, found.actor.user) == (False, False, None)
+
+    play(tmp_path, script)
+
+
+def test_where_it_is_demanded_nobody_switches_it_off_and_who_lost_it_owes_a_new_one(tmp_path: Path) -> None:
+    async def script(scene: Scene, seed: str, codes: list[str]) -> None:
+        await set_setting(scene.desk, "SECOND_FACTOR_REQUIRED", "1")
+        desk = await acting(scene.desk, "bob")
+        assert "it stays on" in str(await refused(switch_off_second_factor(desk, PASSWORD)))
+        assert (await people.show_user(scene.desk, "bob")).second_factor
+        await people.take_second_factor(scene.desk, "bob")
+        session = await session_of(scene.desk, await sign_in(scene.desk, "bob", PASSWORD, *HERE))
+        assert session is not None
+        assert session.owing
+
+    stage(tmp_path, script)
+
+
+def test_half_a_session_whose_second_factor_was_taken_away_meanwhile_is_nobodys(tmp_path: Path) -> None:
+    async def script(scene: Scene, seed: str, codes: list[str]) -> None:
+        await set_setting(scene.desk, "SECOND_FACTOR_REQUIRED", "2")
+        await people.take_second_factor(scene.desk, "bob")
+        session = await session_of(scene.desk, await enter(scene.desk, "bob", complete=False))
+        assert session is not None
+        assert (session.complete, session.actor.user) == (False, None)
+        assert (await refused(offer_second_factor(scene.desk.acting(session.actor)))).kind is Kind.FORBIDDEN
 
     stage(tmp_path, script)

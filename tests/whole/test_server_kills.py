@@ -1,14 +1,16 @@
 """kill -9 of a server at work, a hundred times: what it had said yes to is there, and nothing else is left lying about.
 
-Agents send inventories, contacts and results on 48 connections, a program uploads in pieces, builds and deletes. The
+Agents send inventories, contacts and results on 50 connections, a program uploads in pieces, builds and deletes. The
 server runs from the sources: how the file unpacks is proven in test_start.py, and takes its time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.client
 import random
+import re
 import shutil
 import threading
 import time
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.web.gate import may_open
 from tests.fakes.appliance import (
     SECONDS,
     UNIX,
@@ -42,7 +45,7 @@ from tests.web.console.kit import ADMINISTRATOR
 __all__ = ["prepared", "quick_path"]
 
 ROUNDS = 100
-AGENTS, RESULTS = 48, 40
+AGENTS, RESULTS = 50, 40
 PIECE = 48 * 1024
 GONE = (OSError, http.client.HTTPException)  # the server was killed
 
@@ -167,7 +170,7 @@ class Builder:
 
 @pytest.fixture
 def data(prepared: Path, tmp_path: Path) -> Path:
-    """Forty packages for forty-eight computers, all of them announced."""
+    """Forty packages for fifty computers, all of them announced."""
     folder = Path(shutil.copytree(prepared, tmp_path / "data"))
     made = [build(folder, f"package {n}") for n in range(RESULTS)]
     with serving(folder) as server:
@@ -263,3 +266,34 @@ def test_500_of_500_inventories_at_64_connections_are_stored(prepared: Path, tmp
     assert len(taken) == 500
     assert {row[0] for row in rows(data, "SELECT ssn FROM computer")} == set(taken)
     assert rows(data, "SELECT count(*) FROM inventory") == [(500,)]
+
+
+def test_a_thousand_computers_at_once_are_all_answered_and_none_is_lost(prepared: Path, tmp_path: Path) -> None:
+    assert may_open() > 1100
+    data = Path(shutil.copytree(prepared, tmp_path / "data"))
+    with serving(data) as server:
+
+        async def all_at_once() -> list[float]:
+            gate = asyncio.Barrier(1000)
+            return await asyncio.gather(*(agent(n, gate) for n in range(1000)))
+
+        async def agent(n: int, gate: asyncio.Barrier) -> float:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.http)
+            await gate.wait()
+            begun = time.monotonic()
+            said = ("HARDWARE", {"NAME": f"many-{n}"}), ("BIOS", {"SSN": f"serial {n}"})
+            for xml in (inventory(device(f"many-{n}"), *said), prolog(device(f"many-{n}"))):
+                writer.write(b"POST /ocsinventory HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(xml) + xml)
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 "), head
+                found = re.search(rb"Content-Length: (\d+)", head)
+                assert found
+                await reader.readexactly(int(found[1]))
+            writer.close()
+            return time.monotonic() - begun
+
+        took = sorted(asyncio.run(all_at_once()))
+        assert took[990] < 30, "the last one of a hundred waited for long"
+        server.process.kill()
+    assert rows(data, "SELECT count(*), count(DISTINCT ssn), count(last_inventory) FROM computer") == [(1000,) * 3]
+    assert rows(data, "PRAGMA integrity_check") == [("ok",)]

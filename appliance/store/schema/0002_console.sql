@@ -216,13 +216,15 @@ CREATE TABLE foreign_root (
     added_at    INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- The authority before the present one, while agents still know only that one: cacert.pem has both.
+-- Changes of our authority. While one is under way agents may know either authority: cacert.pem has both.
 CREATE TABLE authority_change (
-    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
     former   TEXT NOT NULL, -- PEM; its key is gone
-    crossed  TEXT NOT NULL, -- PEM: the present authority, signed by the former one
-    began_at INTEGER NOT NULL
+    crossed  TEXT NOT NULL, -- PEM: the authority after it, signed by the former one
+    began_at INTEGER NOT NULL,
+    ended_at INTEGER -- NULL: it is under way
 );
+CREATE UNIQUE INDEX authority_change_open ON authority_change (ended_at IS NULL) WHERE ended_at IS NULL;
 
 -- Our agents say which authorities they know; of each computer the newest of our own.
 CREATE TABLE known_authority (

@@ -12,7 +12,7 @@ from appliance.domain.account import Account, Right
 from appliance.domain.refusal import Refusal, invalid
 from appliance.operations import own_account, tokens
 from appliance.web.console.forms import Form, form_of
-from appliance.web.console.frame import LANGUAGE_COOKIE, Route, Visit
+from appliance.web.console.frame import FACTOR_PATH, LANGUAGE_COOKIE, Route, Visit
 from appliance.web.console.words import words
 
 DAYS = 90  # that a token is good for, unless another number is typed
@@ -230,8 +230,8 @@ ROUTES = (
     Route("POST", "/account/password", change_password, Right.SIGNED_IN),
     Route("POST", "/account/sessions/end", end_session, Right.SIGNED_IN),
     Route("POST", "/account/sessions/end-others", end_others, Right.SIGNED_IN),
-    Route("GET", "/account/second-factor", factor_page, Right.SIGNED_IN),
-    Route("POST", "/account/second-factor", switch_on, Right.SIGNED_IN),
+    Route("GET", FACTOR_PATH, factor_page, Right.SIGNED_IN, factor=True),
+    Route("POST", FACTOR_PATH, switch_on, Right.SIGNED_IN, factor=True),
     Route("POST", "/account/second-factor/off", switch_off, Right.SIGNED_IN),
     Route("POST", "/account/tokens", make_token, Right.SIGNED_IN),
     Route("POST", r"/account/tokens/{id:\d+}/revoke", revoke_token, Right.SIGNED_IN),

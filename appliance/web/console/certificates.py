@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from appliance.domain.refusal import Refusal, missing
+from appliance.domain.package import System
+from appliance.domain.refusal import Refusal, invalid, missing
 from appliance.operations.certificates import (
     Installed,
     certificates,
@@ -16,6 +17,7 @@ from appliance.operations.certificates import (
     renew_certificate,
     request_certificate,
 )
+from appliance.operations.rotation import build_bundle_package, finish_rotation, rotate_authority
 from appliance.web.console.forms import Form, form_of
 from appliance.web.console.frame import Route, Visit
 
@@ -24,11 +26,12 @@ SUBJECT = ("organisation", "unit", "place", "region", "country")
 
 @dataclass(frozen=True)
 class CertificatesPage:
-    """What is installed, and the forms for a request and for what came back."""
+    """What is installed, and the forms for a request, for what came back, and for another authority."""
 
     installed: Installed
     request: Form
     install: Form
+    rotate: Form
 
 
 async def certificates_page(visit: Visit) -> web.StreamResponse:
@@ -82,6 +85,40 @@ async def install(visit: Visit) -> web.StreamResponse:
     )
 
 
+async def rotate(visit: Visit) -> web.StreamResponse:
+    """Another authority beside the present one."""
+    form = visit.fields
+    try:
+        if not form.ticked("sure"):
+            raise invalid("sure", "tick this first.")
+        await rotate_authority(visit.desk, any_name=form.ticked("any-name"))
+    except Refusal as refusal:
+        page = await _page(visit, rotate=visit.with_error(form, refusal))
+        return visit.refused("certificates.html", page, refusal)
+    return visit.go("/certificates", "There is a new authority; cacert.pem has both until you end the change.")
+
+
+async def finish(visit: Visit) -> web.StreamResponse:
+    """The end of the authority before the present one."""
+    form = visit.fields
+    try:
+        await finish_rotation(visit.desk, force=form.ticked("sure"))
+    except Refusal as refusal:
+        page = await _page(visit, rotate=visit.with_error(form, refusal))
+        return visit.refused("certificates.html", page, refusal)
+    return visit.go("/certificates", "The old authority is taken out of cacert.pem.")
+
+
+async def package(visit: Visit) -> web.StreamResponse:
+    """A package that brings cacert.pem to agents that are not ours."""
+    try:
+        system = System(visit.fields.text("system"))
+    except ValueError:
+        raise invalid("system", "choose an operating system.") from None
+    built = await build_bundle_package(visit.desk, system)
+    return visit.go(f"/packages/{built.id}", "The package is built; activate it and affect it.")
+
+
 def _without_key(form: Form) -> Form:
     """The form as it may be shown once more: a key goes into no page."""
     return Form({name: values for name, values in form.values.items() if name != "key"})
@@ -95,10 +132,13 @@ def _file(text: str, name: str) -> web.Response:
     )
 
 
-async def _page(visit: Visit, *, request: Form | None = None, install: Form | None = None) -> CertificatesPage:
+async def _page(
+    visit: Visit, *, request: Form | None = None, install: Form | None = None, rotate: Form | None = None
+) -> CertificatesPage:
     installed = await certificates(visit.desk)
     names = installed.request_names or installed.server.names
-    return CertificatesPage(installed, request or form_of(name="\n".join(names)), install or Form())
+    asked = request or form_of(name="\n".join(names))
+    return CertificatesPage(installed, asked, install or Form(), rotate or Form())
 
 
 ROUTES = (
@@ -108,4 +148,7 @@ ROUTES = (
     Route("POST", "/certificates/renew", renew),
     Route("POST", "/certificates/request", request),
     Route("POST", "/certificates/install", install),
+    Route("POST", "/certificates/rotate", rotate),
+    Route("POST", "/certificates/rotate/finish", finish),
+    Route("POST", "/certificates/rotate/package", package),
 )

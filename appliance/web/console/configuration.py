@@ -42,6 +42,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "ADDRESS_CONNECTION_LIMIT",
     ),
     N_("Backup"): ("BACKUP_FOLDER", "BACKUP_HOUR", "BACKUP_KEEP"),
+    N_("Users"): ("SECOND_FACTOR_REQUIRED",),
+    N_("Retention"): ("EVENT_DAYS", "COMPUTER_DAYS"),
 }
 OTHERS = N_("Others")
 BEFORE = "-before"  # after a setting's name: the field with the value that the page showed

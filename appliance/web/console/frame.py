@@ -39,6 +39,7 @@ SAID_COOKIE = "__Host-said"
 LANGUAGE_COOKIE = "__Host-language"
 THEME_COOKIE = "__Host-theme"
 COLUMNS_COOKIE = "__Host-columns"
+FACTOR_PATH = "/account/second-factor"
 THEMES = ("auto", "light", "dark")
 TOKEN_FIELD, TOKEN_HEADER = "csrf", "X-CSRF-Token"
 YEAR = 365 * 86_400
@@ -76,13 +77,20 @@ class Visit:
         """Whoever is signed in."""
         return self.session.actor if self.session and self.session.complete else None
 
+    @property
+    def owes_factor(self) -> bool:
+        """Whether whoever is signed in must switch on a second factor before anything else."""
+        return self.session is not None and self.session.complete and self.session.owing
+
     def may(self, right: Right) -> bool:
         """Whether whoever comes has a right."""
         return right is Right.ANYONE or (self.actor is not None and self.actor.may(right))
 
     @property
     def rights(self) -> tuple[Right, ...]:
-        """All the rights of whoever comes."""
+        """All the rights of whoever comes; the menu follows them."""
+        if self.owes_factor:
+            return (Right.ANYONE,)
         return tuple(right for right in Right if self.may(right))
 
     @property
@@ -150,13 +158,17 @@ Page = Callable[[Visit], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Route:
-    """An address of the console. `streams`: what is no small form is read by the handler, which checks the token."""
+    """An address of the console. `streams`: what is no small form is read by the handler, which checks the token.
+
+    `factor`: it switches a second factor on, so it is there also for whoever must do that before anything else.
+    """
 
     method: str
     path: str
     page: Page
     right: Right = Right.ADMINISTRATOR
     streams: bool = False
+    factor: bool = False
 
 
 def mount(app: web.Application, routes: Iterable[Route]) -> None:
@@ -209,6 +221,8 @@ async def _admitted(route: Route, visit: Visit) -> web.StreamResponse | None:
     reads = route.method in ("GET", "HEAD")
     if not reads and not _from_here(visit.request):
         raise Refusal(Kind.FORBIDDEN, "the request came from another site; open the console itself.")
+    if visit.owes_factor and route.right is not Right.ANYONE and not route.factor:
+        return visit.go(FACTOR_PATH)
     if not visit.may(route.right):
         if visit.actor is not None:
             raise Refusal(Kind.FORBIDDEN, "only an administrator may see this page; ask one.")
@@ -297,8 +311,6 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         LOG.exception("a page ended in a bug")
         status, text = 500, _SENTENCES[500]
-    if request.path.startswith("/api/"):
-        return web.json_response({"error": {"sentence": text}}, status=status)
     try:
         visit = await enter(request)
         return _dressed(visit, error_page(visit, status, visit.say(text)))

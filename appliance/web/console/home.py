@@ -15,6 +15,7 @@ from appliance.operations.package_facts import PackageFacts, list_packages
 from appliance.web.console import charts
 from appliance.web.console.frame import Route, Visit
 from appliance.web.console.stages import STAGE_NAMES
+from appliance.web.parts import Part, parts
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class HelpPage:
 
     doorway: Doorway
     outcomes: tuple[tuple[str, str], ...]
+    parts: tuple[Part, ...]  # for administrators
 
 
 async def home(visit: Visit) -> web.StreamResponse:
@@ -52,7 +54,9 @@ async def home(visit: Visit) -> web.StreamResponse:
 async def help_page(visit: Visit) -> web.StreamResponse:
     """The words of the field, the way of a package, every outcome."""
     outcomes = tuple((status, code.meaning) for status, code in OUTCOMES.items())
-    return visit.page("help.html", HelpPage(await doorway(visit.desk), outcomes))
+    return visit.page(
+        "help.html", HelpPage(await doorway(visit.desk), outcomes, parts() if visit.may(Right.ADMINISTRATOR) else ())
+    )
 
 
 ROUTES = (

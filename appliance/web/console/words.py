@@ -81,7 +81,10 @@ class Words:
 
     def say(self, text: str, /, **values: object) -> str:
         """A text of ours in this language, its {named} places filled in."""
-        known = {name: self.gettext(value) if isinstance(value, Term) else value for name, value in values.items()}
+        known = {
+            name: self.say(value.text, **value.values) if isinstance(value, Term) else value
+            for name, value in values.items()
+        }
         return filled(self.gettext(text), known)
 
     def gettext(self, text: str) -> str:

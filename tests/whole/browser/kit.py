@@ -91,10 +91,10 @@ class Console:
 
     def forgive(self, *texts: str) -> None:
         """A test that provokes a fault (a 403, say) takes it out of the list here, by a part of its text."""
+        faults = [fault for visit in self.visits for fault in visit.faults]
+        assert any(text in fault for fault in faults for text in texts), f"nothing like {texts} happened: {faults}"
         for visit in self.visits:
-            left = [fault for fault in visit.faults if not any(text in fault for text in texts)]
-            assert len(left) < len(visit.faults), f"nothing like {texts} happened: {visit.faults}"
-            visit.faults[:] = left
+            visit.faults[:] = [fault for fault in visit.faults if not any(text in fault for text in texts)]
 
 
 @dataclass

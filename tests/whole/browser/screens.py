@@ -21,7 +21,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "docs" / "screens"
 
 @dataclass(frozen=True)
 class Screen:
-    """One picture. `whole`: the page to its end, not only what fits into the window."""
+    """One picture. `presses`: a button whose answer is photographed; `shows`: what is scrolled into the window."""
 
     name: str
     path: str
@@ -30,24 +30,24 @@ class Screen:
     height: int = 800
     dark: bool = False
     signed_in: bool = True
-    whole: bool = False
+    presses: str = ""
+    shows: str = ""
 
 
 SCREENS = (
-    Screen("sign-in", "/sign-in", signed_in=False),
-    Screen("overview", "/"),
-    Screen("computers", "/computers"),
-    Screen("search", "/search"),
-    Screen("groups", "/groups"),
-    Screen("build", "/packages/build", whole=True),
-    Screen("packages", "/packages"),
-    Screen("statistics", "/statistics"),
-    Screen("configuration", "/configuration"),
-    Screen("users", "/users"),
-    Screen("certificates", "/certificates"),
-    Screen("log", "/log"),
-    Screen("overview-dark", "/", dark=True),
-    Screen("packages-es", "/packages", locale="es-ES"),
+    Screen("overview", "/", height=760),
+    Screen("computers", "/computers", height=640),
+    Screen(
+        "search", "/search?f=OSNAME&o=EQUAL&v=Windows+(ALL)&j=and&f=SOFTWARE&o=LIKE&v=Firefox&j=and&q=paris", height=720
+    ),
+    Screen("computer", "/computers/2", height=720, shows="#packages"),
+    Screen("build", "/packages/build", width=1040, height=1240),
+    Screen("packages", "/packages", height=700),
+    Screen("activate", "/packages/{draft}/activate?info-url=127.0.0.1/download", presses="Check", shows=".checks"),
+    Screen("statistics", "/packages/{player}/statistics", height=960),
+    Screen("group-why", "/groups/1/why/1", height=600),
+    Screen("statistics-es", "/statistics", locale="es-ES", height=720),
+    Screen("overview-dark", "/", dark=True, height=760),
     Screen("computers-400", "/computers", width=400),
 )
 
@@ -83,9 +83,13 @@ def photograph(place: Console, screen: Screen, ids: Mapping[str, str]) -> list[s
     if answer is None or answer.status != 200:
         place.close()
         return [f"{screen.name}: {screen.path} answers {answer and answer.status}"]
+    if screen.presses:
+        page.locator("main").get_by_role("button", name=screen.presses, exact=True).click()
     page.wait_for_load_state("networkidle")
+    if screen.shows:
+        page.locator(screen.shows).first.evaluate("one => one.scrollIntoView({block: 'center'})")
     target = FOLDER / f"{screen.name}.png"
-    page.screenshot(path=target, full_page=screen.whole, animations="disabled")
+    page.screenshot(path=target, animations="disabled")
     print(f"make: docs/screens/{target.name}: {target.stat().st_size // 1024} KB", flush=True)
     return place.close()
 

@@ -59,7 +59,7 @@ def half_way(page: Page) -> None:
     assert page.locator("#upload-bar").evaluate("bar => bar.value") < 1000
 
 
-def test_launch_from_the_form_to_the_success(here: Site, page: Page, tmp_path: Path) -> None:
+def test_launch_from_the_form_to_the_success(here: Site, browser_site: Console, page: Page, tmp_path: Path) -> None:
     file = targz(
         tmp_path / "player.tar.gz", {"setup.sh": script(f'echo "$@" > {tmp_path}/ran'), "data": noise(6 * MIB)}
     )
@@ -108,6 +108,25 @@ def test_launch_from_the_form_to_the_success(here: Site, page: Page, tmp_path: P
     stands(page, waiting=0, success=1)  # without a reload
     expect(page.locator("main")).to_contain_text("SUCCESS")
     assert (tmp_path / "ran").read_text() == "/S\n"
+    browser_site.forgive("502")  # the answer to the wrong address
+
+
+def test_debians_agent_deploys_what_the_pages_built(
+    here: Site, page: Page, tmp_path: Path, need_peer: Callable[[str], None]
+) -> None:
+    need_peer("ocsinventory-agent")
+    here.genuine_agent("pc-genuine")  # makes the computer known
+    file = targz(tmp_path / "tool.tar.gz", {"setup.sh": script(f'echo "$@" > {tmp_path}/ran')})
+    package = build(page, file, name="Tool", os="LINUX", priority="1", action="LAUNCH", command="setup.sh -q")
+    activate(page, package)
+    affect_from_its_page(page, package, "pc-genuine")
+    page.goto(f"/packages/{package}/statistics")
+    stands(page, waiting=1)
+    here.genuine_agent("pc-genuine")
+    stands(page, waiting=0, success=1)
+    expect(page.locator("main")).to_contain_text("SUCCESS_0")  # as that agent words it
+    assert (tmp_path / "ran").read_text() == "-q\n"
+    here.ask("computer", "delete", "pc-genuine")
 
 
 def test_execute_without_a_file_and_store(here: Site, page: Page, tmp_path: Path) -> None:
@@ -200,6 +219,13 @@ def test_statistics_and_the_three_validations_say_their_numbers(
     press(page.locator("main form"), "Unaffect not notified")
     stands(page, notified=1, error=2)
     expect(page.get_by_role("link", name="Validate all (0)")).to_be_visible()
+
+    again = deployed(here, computers, "Office once more")
+    page.goto(f"/packages/{again}/statistics")
+    press(page, "Validate all (7)")
+    expect(page.locator("main")).to_contain_text("7 lines are cleared.")
+    press(page.locator("main form"), "Validate all")
+    stands(page, waiting=0, notified=1, success=0, error=2)
 
 
 def test_unactivate_and_delete_say_what_they_take_along(here: Site, page: Page, computers: list[Seeded]) -> None:
