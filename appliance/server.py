@@ -62,8 +62,8 @@ def serve(listening: Listening) -> int:
         force=True,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # half-closed TLS of agents that leave is no news
-    tell_parts()
     with alone(listening.data):
+        tell_parts()
         return asyncio.run(_serve(listening))
 
 
@@ -76,7 +76,7 @@ async def _serve(listening: Listening) -> int:
         except NotImplementedError:  # Windows: Ctrl+C ends the loop by itself
             pass
     async with AsyncExitStack() as stack:
-        desk = await stack.enter_async_context(open_desk(listening.data, readers=3))
+        desk = await stack.enter_async_context(open_desk(listening.data, readers=3, checked=True))
         for name in await sweep(desk):
             LOG.info("removed %s, which a killed build had left", name)
         names = server_names(listening.names)

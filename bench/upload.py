@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import ssl
 import statistics
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from bench.console import Row, Visitor
     from tests.fakes.appliance import Running
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.web.console.kit import ADMINISTRATOR, PASSWORD
+
 MIB = 1024 * 1024
 SLICE = 32 * MIB  # as upload.js sends them
 PIECE = 256 * 1024
@@ -43,21 +48,25 @@ def measure(server: Running, visitor: Visitor, scratch: Path, size: int, row: ty
     if not shutil.which("curl"):
         print("curl is not installed: no upload is measured", file=sys.stderr)
         return []
-    ours, theirs, built = [], [], []
+    ours, theirs = [], []
     with bare(server, scratch) as url:
         for number in range(PAIRS):
             theirs.append(curl(archive, url, scratch))
             visitor.connect()
             begun = time.perf_counter()
-            package = send(visitor, archive, f"large {number}")
+            send(visitor, archive, f"large {number}")
             ours.append(time.perf_counter() - begun)
-            built.append(package)
-    table = [
+    browsed = from_browser(server, archive, scratch)
+    return [
+        row("curl -T to a handler that throws it away", 1000 * statistics.median(theirs), None),
         row(f"upload of {size} MiB to the built package", 1000 * statistics.median(ours), None),
-        row("curl -T of it to a handler that throws it away", 1000 * statistics.median(theirs), None),
-        row("their ratio", _ratio(theirs, ours), WANTED, "", at_least=True),
+        row("upload: its part of curl's speed", _ratio(theirs, ours), WANTED, "", at_least=True),
+        *(row("upload: the same from Chromium", 1000 * one, None) for one in browsed),
+        *(
+            row("upload: its part of curl's speed", statistics.median(theirs) / one, WANTED, "", True)
+            for one in browsed
+        ),
     ]
-    return table
 
 
 def _ratio(theirs: list[float], ours: list[float]) -> float:
@@ -79,6 +88,37 @@ def send(visitor: Visitor, archive: Path, name: str) -> str:
     _done(visitor, f"{draft}/ready", [])
     place = _done(visitor, f"{draft}/build", [("fragment-size", "16M")])
     return place.rpartition("/")[2]
+
+
+def from_browser(server: Running, archive: Path, scratch: Path) -> list[float]:
+    """Seconds from the click on Send to the built package, in Debian's Chromium; nothing where that is missing."""
+    try:
+        from tests.whole.browser.kit import chromium
+    except ImportError:
+        return []
+    if not shutil.which("chromium"):
+        return []
+    with chromium(scratch) as browser:
+        page = browser.new_context(
+            base_url=f"https://127.0.0.1:{server.console}", ignore_https_errors=True, locale="en-GB"
+        ).new_page()
+        page.set_default_timeout(600_000)
+        page.goto("/sign-in")
+        page.fill("[name=name]", ADMINISTRATOR)
+        page.fill("[name=password]", PASSWORD)
+        page.click("main form:has([name=password]) button")
+        page.wait_for_url(lambda url: "/sign-in" not in url)
+        page.goto("/packages/build")
+        page.fill("#package [name=name]", "large, from a browser")
+        page.select_option("#package [name=os]", "WINDOWS")
+        page.select_option("#package [name=action]", "STORE")
+        page.fill("#package [name=path]", "C:\\large")
+        page.set_input_files("#package [name=file]", archive)
+        begun = time.perf_counter()
+        page.click("#send")
+        page.click("main form[action$='/build'] button")
+        page.wait_for_url(lambda url: re.search(r"/packages/\d{10}$", url) is not None)
+        return [time.perf_counter() - begun]
 
 
 def _done(visitor: Visitor, path: str, fields: list[tuple[str, str]]) -> str:
@@ -115,14 +155,10 @@ def bare(server: Running, scratch: Path) -> Iterator[str]:
     """The handler in a process of its own, with the server's certificate: its address."""
     from tests.fakes.appliance import rows
 
-    ((certificate, key),) = rows(
-        server.data, "SELECT certificate, private_key FROM credential WHERE name = 'server'"
-    )
+    ((certificate, key),) = rows(server.data, "SELECT certificate, private_key FROM credential WHERE name = 'server'")
     (scratch / "bare.pem").write_text(certificate + key)
     (scratch / "ca.pem").write_text(server.authority)
-    process = subprocess.Popen(
-        [sys.executable, __file__, str(scratch / "bare.pem")], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, __file__, str(scratch / "bare.pem")], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield f"https://127.0.0.1:{process.stdout.readline().strip()}/"

@@ -52,6 +52,13 @@ TABLES: dict[str, Callable[[Any], Iterable[str]]] = {
     "appliance.domain.status": lambda module: module.MEANING.values(),
     "appliance.domain.log": lambda module: (deed.value for deed in module.Deed),
     "appliance.domain.group": lambda module: module.MEMBERSHIP.values(),
+    "appliance.domain.identity": lambda module: (
+        *module.MEANING.values(),
+        *module.ASKED.values(),
+        *(text for text in module.ACCEPT.values() if text),
+        *module.REFUSE.values(),
+        *module.DECIDED.values(),
+    ),
     "appliance.domain.tempo": lambda module: (
         "default",
         *(origin.value for origin in module.Origin),

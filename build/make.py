@@ -68,6 +68,11 @@ def screens(extra: Sequence[str]) -> int:
     return subprocess.call([workshop.python(), "-m", "tests.whole.browser.screens", *extra], cwd=ROOT, env=env)
 
 
+def fuzz(extra: Sequence[str]) -> int:
+    """Try the readers of foreign bytes with spoilt ones for long (`--seconds N`); what breaks one is kept."""
+    return subprocess.call([workshop.python(), "-m", "tests.fuzz.run", *extra], cwd=ROOT, env=workshop.environment())
+
+
 def fix(_: Sequence[str]) -> int:
     """Format, and repair what the linter can repair."""
     python = workshop.python()
@@ -133,6 +138,7 @@ EXAMPLES = {
     "test": "build/make.py test -k agent      (what follows goes to pytest)",
     "check": "build/make.py check tests/domain      (what follows goes to pytest)",
     "fix": "build/make.py fix",
+    "fuzz": "build/make.py fuzz --seconds 3600      (also --reader NAME, --round N)",
     "lock": "build/make.py lock      (then read the diff, and run test)",
     "assets": "build/make.py assets && python3 -m appliance serve",
     "words": "build/make.py words      (then translate what is new)",
@@ -145,7 +151,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="build/make.py", description="Build, try and check ocs.pyz.")
     words = parser.add_subparsers(dest="word", metavar="WORD", required=True)
     plain: dict[str, Callable[[Sequence[str]], int]] = {
-        "demo": demo, "test": test, "check": check, "fix": fix, "lock": lock,
+        "demo": demo, "test": test, "check": check, "fix": fix, "lock": lock, "fuzz": fuzz,
         "assets": complete, "words": collect, "screens": screens,
     }  # fmt: skip
     for name, function in plain.items():

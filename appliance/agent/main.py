@@ -114,7 +114,7 @@ def _join(given: Settings) -> int:
     with basedir.lock(folder):
         clock, files = Clock(), Files()
         spool = Spool(folder / basedir.SPOOL, clock, files)
-        spool.load()
+        spool.folder.mkdir(mode=0o700, exist_ok=True)
         known = memory.load(spool.folder)
         device_id(known, host_name(), clock.now())
         memory.save(known, spool.folder, files)

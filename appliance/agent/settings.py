@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("word", nargs="?", choices=WORDS, default="run",
                       help="status: what is in the spool, what was deployed, what comes next; join TOKEN: get a"
                       " certificate from the server that made it, and speak to that server from then on; install,"
-                      " uninstall: the service of this system, with the options given here in its agent.cfg")  # fmt: skip
+                      " uninstall: the service of this system, with the options given here in agent.cfg")  # fmt: skip
     made.add_argument("token", nargs="?", default=None, metavar="TOKEN",
                       help="with join: what `ocs.pyz computer token` printed; - reads it from standard"
                       " input")  # fmt: skip

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from appliance.cli import Help, acting_desk, add_data, data_folder
 from appliance.cli.package_text import why
 from appliance.cli.text import print_json, print_table, shown
 from appliance.clock import iso, stamp
-from appliance.domain.computer import Computer
+from appliance.domain.computer import Computer, ComputerId
+from appliance.domain.identity import Member
 from appliance.domain.search import all_of, any_of, both, parse
 from appliance.operations import computers
 from appliance.operations.computers import ComputerFacts
 from appliance.operations.desk import Desk
+from appliance.operations.identity import members
+from appliance.operations.join import make_token
 from appliance.operations.searches import find_kept
 
+Joined = Mapping[ComputerId, Member]
 Verb = Callable[[Desk, argparse.Namespace], Awaitable[None]]
 
 
@@ -47,6 +51,13 @@ def fill(family: argparse.ArgumentParser) -> None:
     show = word("show", _show, "One computer: inventory, packages, events.", "show pc-17 --json")
     show.add_argument("computer", metavar="NAME-OR-DEVICEID")
     show.add_argument("--json", action="store_true", help="one JSON document")
+    token = word(
+        "token", _token, "A token with which computers join this server.", "token --uses 20 --days 7 --group laptops"
+    )
+    token.add_argument("--uses", type=int, default=1, metavar="N", help="how many computers can join (default: 1)")
+    token.add_argument("--days", type=int, default=1, metavar="N", help="for so many days (default: 1)")
+    token.add_argument("--tag", default="", help="TAG of those that join")
+    token.add_argument("--group", default="", metavar="NAME", help="static group that they are put into")
     delete = word("delete", _delete, "Forget a computer; prints its DEVICEID.", "delete pc-17")
     delete.add_argument("computer", metavar="NAME-OR-DEVICEID")
 
@@ -68,13 +79,18 @@ async def _list(desk: Desk, arguments: argparse.Namespace) -> None:
     if arguments.kept is not None:
         search = both(search, (await find_kept(desk, arguments.kept)).search)
     found = await computers.list_computers(desk, search)
+    joined = await members(desk)
     if arguments.json:
-        print_json([_document(computer) for computer in found])
+        print_json([_document(computer, joined) for computer in found])
         return
     print_table(
-        ("NAME", "TAG", "OS", "ADDRESS", "LAST CONTACT", "AGENT", "DEVICEID"),
+        ("NAME", "TAG", "OS", "ADDRESS", "LAST CONTACT", "AGENT", "IDENTITY", "DEVICEID"),
         [
-            (c.name, c.tag, c.facts["OSNAME"], c.address, stamp(c.last_contact), c.user_agent, c.device_id)
+            (
+                *(c.name, c.tag, c.facts["OSNAME"], c.address, stamp(c.last_contact), c.user_agent),
+                _identity(c, joined),
+                c.device_id,
+            )
             for c in found
         ],
     )
@@ -82,23 +98,33 @@ async def _list(desk: Desk, arguments: argparse.Namespace) -> None:
 
 async def _show(desk: Desk, arguments: argparse.Namespace) -> None:
     facts = await computers.show_computer(desk, arguments.computer)
+    joined = await members(desk)
     if arguments.json:
-        print_json(_details(facts))
+        print_json(_details(facts, joined))
     else:
-        _print_details(facts)
+        _print_details(facts, joined)
+
+
+async def _token(desk: Desk, arguments: argparse.Namespace) -> None:
+    print(await make_token(desk, uses=arguments.uses, days=arguments.days, tag=arguments.tag, group=arguments.group))
 
 
 async def _delete(desk: Desk, arguments: argparse.Namespace) -> None:
     print((await computers.delete_computer(desk, arguments.computer)).device_id)
 
 
-def _document(computer: Computer) -> dict[str, Any]:
+def _identity(computer: Computer, joined: Joined) -> str:
+    return "joined" if computer.id in joined else "anonymous"
+
+
+def _document(computer: Computer, joined: Joined) -> dict[str, Any]:
     return {
         "computer": computer.name,
         "deviceid": computer.device_id,
         "tag": computer.tag,
         "agent": computer.user_agent,
         "address": computer.address,
+        "identity": _identity(computer, joined),
         "first_seen": iso(computer.first_seen),
         "last_contact": iso(computer.last_contact),
         "last_inventory": iso(computer.last_inventory) if computer.last_inventory else None,
@@ -106,12 +132,12 @@ def _document(computer: Computer) -> dict[str, Any]:
     }
 
 
-def _details(facts: ComputerFacts) -> dict[str, Any]:
+def _details(facts: ComputerFacts, joined: Joined) -> dict[str, Any]:
     sections: dict[str, list[dict[str, str]]] = {}
     for name, fields in facts.inventory.sections if facts.inventory else ():
         sections.setdefault(name, []).append(fields)
     return {
-        **_document(facts.computer),
+        **_document(facts.computer, joined),
         "account": facts.account,
         "overrides": facts.overrides,
         "packages": [
@@ -130,8 +156,8 @@ def _details(facts: ComputerFacts) -> dict[str, Any]:
     }
 
 
-def _print_details(facts: ComputerFacts) -> None:
-    document = _document(facts.computer)
+def _print_details(facts: ComputerFacts, joined: Joined) -> None:
+    document = _document(facts.computer, joined)
     for key, value in document.items():
         if value not in (None, ""):
             print(f"{key}: {shown(value)}")

@@ -34,10 +34,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, clock: Clock | None = None, *, readers: int = 1) -> AsyncIterator[Desk]:
-    """The desk over a data directory, made where it is missing. Raises Refusal."""
+async def open_desk(
+    folder: Path, clock: Clock | None = None, *, readers: int = 1, checked: bool = False
+) -> AsyncIterator[Desk]:
+    """The desk over a data directory, made where it is missing; `checked` for damage first. Raises Refusal."""
     clock = clock or Clock()
-    store = await open_store(folder, clock, readers=readers)
+    store = await open_store(folder, clock, readers=readers, checked=checked)
     try:
         shelf = Shelf(folder / "fragments")
         shelf.prepare()

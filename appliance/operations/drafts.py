@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ from appliance.store import configuration, drafts, packages
 from appliance.store.database import Tx
 from appliance.store.uploads import Upload
 
-BATCH = 1024 * 1024  # bytes that are written to the disk at once; as many again wait
+BATCH = 1024 * 1024  # bytes that are written to the disk at once
+AHEAD = 4  # batches that wait for it
 SMALLEST_PIECE = 1024 * 1024  # each is synced to the disk
 LARGE_PIECE = 64 * 1024 * 1024
 LONGEST_FILE_NAME = 255
@@ -277,10 +279,10 @@ def _not_too_large(size: int, limit: int) -> None:
 
 
 async def _pour(upload: Upload, chunks: AsyncIterator[bytes], size: int | None, limit: int) -> None:
-    """Write the chunks beside the loop, the next batch being gathered meanwhile."""
+    """Write the chunks beside the loop, the next batches being gathered meanwhile."""
     batch: list[bytes] = []
     gathered, total = 0, upload.size
-    writing: asyncio.Future[None] | None = None
+    under_way: deque[asyncio.Future[None]] = deque()
     try:
         async for chunk in chunks:
             total += len(chunk)
@@ -290,17 +292,17 @@ async def _pour(upload: Upload, chunks: AsyncIterator[bytes], size: int | None, 
             batch.append(chunk)
             gathered += len(chunk)
             if gathered >= BATCH:
-                if writing is not None:
-                    await asyncio.shield(writing)
-                writing, batch, gathered = asyncio.ensure_future(asyncio.to_thread(upload.append, batch)), [], 0
+                if len(under_way) == AHEAD:
+                    await asyncio.shield(under_way.popleft())
+                under_way.append(asyncio.wrap_future(upload.later(batch)))
+                batch, gathered = [], 0
     finally:  # what has arrived stays, also where the connection or this task ended
-        if writing is not None:
-            await asyncio.wait([writing])
-            writing.result()
         if batch:
-            last = asyncio.ensure_future(asyncio.to_thread(upload.append, batch))
-            await asyncio.wait([last])
-            last.result()
+            under_way.append(asyncio.wrap_future(upload.later(batch)))
+        if under_way:
+            await asyncio.wait(under_way)
+        for done in under_way:
+            done.result()
 
 
 async def _received(desk: Desk, draft: Draft) -> Received:

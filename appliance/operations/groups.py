@@ -175,11 +175,12 @@ async def open_groups(desk: Desk) -> list[Group]:
         return [group for group in await groups.every(tx) if is_open_to(group, desk.actor)]
 
 
-async def show_group(desk: Desk, group: str | int) -> GroupFacts:
-    """One group. Raises Refusal."""
+async def show_group(desk: Desk, group: str | int, members: int | None = None) -> GroupFacts:
+    """One group. `members`: how many it has, where they were counted already. Raises Refusal."""
     async with desk.store.reading() as tx:
         found = await find_group(tx, desk.actor, group)
-        members = await groups.count(tx, found, desk.actor.tags)
+        if members is None:
+            members = await groups.count(tx, found, desk.actor.tags)
         if not desk.actor.may(Right.ADMINISTRATOR):
             return GroupFacts(found, members, (), {}, ())
         overrides = dict(await groups.overrides(tx, [found.id])).get(found.name, {})

@@ -10,7 +10,7 @@ from appliance.domain.log import Deed
 from appliance.domain.password import checked_password
 from appliance.domain.refusal import Kind, Refusal, conflict, forbidden, missing
 from appliance.operations.desk import Desk
-from appliance.operations.sign_in import IDLE_SECONDS, LONGEST_SECONDS, prove
+from appliance.operations.sign_in import IDLE_SECONDS, LONGEST_SECONDS, SKEW_SECONDS, prove
 from appliance.store import accounts, configuration, log
 from appliance.store.accounts import KeptSession
 from appliance.store.database import Tx
@@ -69,7 +69,8 @@ async def own_sessions(desk: Desk) -> Sequence[KeptSession]:
         return [
             session
             for session in await accounts.sessions(tx, account.id)
-            if tx.now - session.used_at < IDLE_SECONDS and tx.now - session.created_at < LONGEST_SECONDS
+            if -SKEW_SECONDS <= tx.now - session.used_at < IDLE_SECONDS
+            and tx.now - session.created_at < LONGEST_SECONDS
         ]
 
 

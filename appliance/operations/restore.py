@@ -116,7 +116,7 @@ def _unpack(file: Path, passphrase: str | None, room: Path, parcels: Path, repor
 async def _make_ready(room: Path, name: str, actor: Actor, clock: Clock) -> None:
     """The copy of the database as it will be used: of this version, with nobody signed in."""
     async with open_desk(room, clock) as desk, desk.store.writing() as tx:
-        await accounts.purge_sessions(tx, FOREVER, FOREVER)
+        await accounts.purge_sessions(tx, FOREVER, FOREVER, FOREVER)
         await log.append(tx, actor, Deed.DATA_RESTORED, name)
 
 

@@ -154,8 +154,8 @@ async def rotation_of(desk: Desk) -> Rotation | None:
         if change is None or root is None:
             return None
         sha256 = chains.fingerprint_of(root.certificate)
-        seen, knowing = await kept.adoption(tx, sha256, tx.now - SEEN_DAYS * DAY)
-        packages = await kept.packages_with(tx, sha256)
+        seen, knowing = await kept.adoption(tx, sha256, _name(sha256), tx.now - SEEN_DAYS * DAY)
+        packages = await kept.packages_named(tx, _name(sha256))
         return Rotation(facts_of(change.former, tx.now), change.began_at, seen, knowing, tuple(packages))
 
 
@@ -167,29 +167,29 @@ async def build_bundle_package(desk: Desk, system: System, folder: str = "") -> 
         root = await configuration.credential(tx, "authority")
     if root is None:
         raise conflict("there are no certificates yet; start the server once, and it makes them.")
-    sha256 = chains.fingerprint_of(root.certificate)
-    order = bundle_order(system, sha256, folder)
+    order = bundle_order(system, chains.fingerprint_of(root.certificate), folder)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"cacert.{FORMATS[system]}"
         with file.open("wb") as out:
             data = bundle.encode()
             pack.pack(out, FORMATS[system], MEMBER, io.BytesIO(data), len(data), lambda _, __: None)
-        package = await build_package(desk, order, file, None, lambda _, __, ___: None)
-    async with desk.store.writing() as tx:
-        await kept.brings(tx, package.id, sha256)
-    return package
+        return await build_package(desk, order, file, None, lambda _, __, ___: None)
 
 
 def bundle_order(system: System, sha256: str, folder: str = "") -> Order:
-    """What such a package is; the authority's digest tells those of one authority from those of another."""
+    """What such a package is. By its name it is known for one that brings that authority."""
     return Order(
-        name=f"cacert.pem {sha256[:8]} {system.value.lower()}",
+        name=f"{_name(sha256)}{system.value.lower()}",
         system=system,
         action=Action.STORE,
         argument=folder or FOLDERS[system],
         description="The authorities that this server is verified with.",
         priority=1,
     )
+
+
+def _name(sha256: str) -> str:
+    return f"cacert.pem {sha256[:8]} "
 
 
 async def note_known(tx: Tx, computer: int, told: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
 SECOND_FACTOR_SECONDS = 10 * 60  # a session that waits for it
 FRESH_SECONDS = 5 * 60
+SKEW_SECONDS = 5 * 60  # that the clock may be set back; more, and a session that was used later than now is over
 TOUCH_SECONDS = 60  # how exact the time of the last use is: a page must not cost a write
 THROUGH = "console"
 
@@ -182,12 +183,13 @@ async def _takes(tx: Tx, user: int, code: str) -> bool:
 
 
 async def _purge(tx: Tx) -> None:
-    await accounts.purge_sessions(tx, tx.now - IDLE_SECONDS, tx.now - LONGEST_SECONDS)
+    await accounts.purge_sessions(tx, tx.now - IDLE_SECONDS, tx.now - LONGEST_SECONDS, tx.now + SKEW_SECONDS)
 
 
 def _lives(session: KeptSession, profile: Profile, now: int) -> bool:
     longest = LONGEST_SECONDS if session.complete else SECOND_FACTOR_SECONDS
-    return not profile.disabled and now - session.used_at < IDLE_SECONDS and now - session.created_at < longest
+    idle = now - session.used_at
+    return not profile.disabled and -SKEW_SECONDS <= idle < IDLE_SECONDS and now - session.created_at < longest
 
 
 def _actor(user: int, profile: Profile) -> Actor:

@@ -229,9 +229,12 @@ async def end_sessions(tx: Tx, user: int, keep: str = "") -> int:
     return await tx.run("DELETE FROM session WHERE user_id = ? AND sha256 <> ?", (user, keep))
 
 
-async def purge_sessions(tx: Tx, used_before: int, made_before: int) -> None:
-    """Forget sessions that are over."""
-    await tx.run("DELETE FROM session WHERE used_at <= ? OR created_at <= ?", (used_before, made_before))
+async def purge_sessions(tx: Tx, used_before: int, made_before: int, used_after: int) -> None:
+    """Forget sessions that are over, and those of a clock that was set back since."""
+    await tx.run(
+        "DELETE FROM session WHERE used_at <= ? OR created_at <= ? OR used_at > ?",
+        (used_before, made_before, used_after),
+    )
 
 
 def _session(row: Row) -> KeptSession:

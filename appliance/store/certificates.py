@@ -66,9 +66,7 @@ async def change(tx: Tx) -> Change | None:
 
 async def begin_change(tx: Tx, former: str, crossed: str) -> None:
     """From now on there are two."""
-    await tx.run(
-        "INSERT INTO authority_change (former, crossed, began_at) VALUES (?, ?, ?)", (former, crossed, tx.now)
-    )
+    await tx.run("INSERT INTO authority_change (former, crossed, began_at) VALUES (?, ?, ?)", (former, crossed, tx.now))
 
 
 async def end_change(tx: Tx) -> None:
@@ -90,29 +88,28 @@ async def knows(tx: Tx, computer: int, sha256: str) -> None:
     )
 
 
-async def brings(tx: Tx, package: str, sha256: str) -> None:
-    """A package puts that authority where agents look for it."""
-    await tx.run("INSERT INTO authority_package (package_id, sha256) VALUES (?, ?)", (package, sha256))
-
-
-async def packages_with(tx: Tx, sha256: str) -> list[str]:
-    """The packages that bring that authority."""
-    rows = await tx.rows("SELECT package_id FROM authority_package WHERE sha256 = ? ORDER BY package_id", (sha256,))
+async def packages_named(tx: Tx, begin: str) -> list[str]:
+    """The packages whose names begin so."""
+    rows = await tx.rows("SELECT id FROM package WHERE substr(name, 1, length(?1)) = ?1 ORDER BY id", (begin,))
     return [row[0] for row in rows]
 
 
-async def adoption(tx: Tx, sha256: str, since: int) -> tuple[int, int]:
-    """Computers that were seen since then, and those of them that know that authority: told, or by a package."""
+async def adoption(tx: Tx, sha256: str, begin: str, since: int) -> tuple[int, int]:
+    """Computers that were seen since then, and those of them that know that authority.
+
+    They told so, or a package brought it to them: one whose name begins with `begin`.
+    """
     row = await tx.row(
         """
         SELECT count(*) AS seen,
                coalesce(sum(EXISTS (SELECT 1 FROM known_authority AS k WHERE k.computer_id = c.id AND k.sha256 = ?1)
-                   OR EXISTS (SELECT 1 FROM authority_package AS p JOIN affectation AS a USING (package_id)
-                               WHERE p.sha256 = ?1 AND a.computer_id = c.id AND a.stage = 'success')), 0) AS knowing
+                   OR EXISTS (SELECT 1 FROM affectation AS a JOIN package AS p ON p.id = a.package_id
+                               WHERE a.computer_id = c.id AND a.stage = 'success'
+                                 AND substr(p.name, 1, length(?3)) = ?3)), 0) AS knowing
           FROM computer AS c
          WHERE c.last_contact >= ?2
         """,
-        (sha256, since),
+        (sha256, since, begin),
     )
     assert row is not None
     return row["seen"], row["knowing"]

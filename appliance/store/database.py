@@ -16,7 +16,7 @@ import aiosqlite
 from appliance.clock import Clock
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.version import is_before
-from appliance.store import migrate
+from appliance.store import damage, migrate
 from appliance.store.ballast import LOW, Ballast
 
 READERS = 3
@@ -113,25 +113,33 @@ class Store:
         await self._stack.aclose()
 
 
-async def open_store(folder: Path, clock: Clock, *, readers: int = READERS) -> Store:
-    """Open `folder`/ocs.sqlite, made and brought up to date where needed. Raises Refusal."""
+async def open_store(folder: Path, clock: Clock, *, readers: int = READERS, checked: bool = False) -> Store:
+    """Open `folder`/ocs.sqlite, made and brought up to date where needed. Raises Refusal.
+
+    `checked`: not before it was looked at for damage, as a server does that starts.
+    """
     path = folder / FILE
+    damage.must_be_there(path)
     make_private(folder, path)
+    if checked:
+        await asyncio.to_thread(damage.must_have_its_log, path)
     if shutil.disk_usage(folder).free < LOW:
         Ballast(folder).drop()
     stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
     try:
         with _machine_errors(path):
-            return await _open(path, clock, stack, readers)
+            return await _open(path, clock, stack, readers, checked)
     except BaseException:
         await stack.aclose()
         raise
 
 
-async def _open(path: Path, clock: Clock, stack: AsyncExitStack, readers: int) -> Store:
+async def _open(path: Path, clock: Clock, stack: AsyncExitStack, readers: int, checked: bool) -> Store:
     store = Store(path, clock, stack)
     store._writer = await _connect(stack, path)
     await migrate.must_be_ours(store._writer, path)  # before a pragma writes to what is another program's
+    if checked:
+        await damage.must_be_whole(store._writer, path)
     await _prepare(store._writer)
     await migrate.bring_up_to_date(store._writer, path)
     for _ in range(readers):

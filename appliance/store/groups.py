@@ -86,9 +86,7 @@ async def every(tx: Tx) -> list[Group]:
 # Who is in
 
 
-def members(
-    group: Group, now: int, known: Groups, *, few: bool = False, broad: Collection[Criterion] = ()
-) -> Sql:
+def members(group: Group, now: int, known: Groups, *, few: bool = False, broad: Collection[Criterion] = ()) -> Sql:
     """The condition over `c`, a row of the table computer, that it is a member now.
 
     `known` must have the groups that the search speaks of; `few` and `broad` as in `where`.

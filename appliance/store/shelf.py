@@ -233,15 +233,19 @@ class Building:
                 fragment = self.path / f"{self.package}-{number}"
                 os.link(file, fragment)
                 made.append(fragment)
-                descriptor = os.open(fragment, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
         except OSError:
             for fragment in made:
                 fragment.unlink()
             return False
+        for fragment in made:
+            descriptor = os.open(fragment, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            except OSError:  # nobody knows what is on the disk: the upload is to be sent again
+                shutil.rmtree(parts.files[0].parent, ignore_errors=True)
+                raise
+            finally:
+                os.close(descriptor)
         return True
 
     def take_over(self) -> None:

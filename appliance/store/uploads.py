@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ UPLOAD = ".upload"
 PACKING = ".packing"
 RESERVE = 64 * 1024**2  # bytes that stay free on the disk for the database
 MOST_BUFFERS = 512  # of one write to the disk
+MOST_BEHIND = 4  # appends that the slower digest may be behind
 READ = 1024 * 1024
 BINARY = getattr(os, "O_BINARY", 0)  # Windows would put in carriage returns
 
@@ -173,16 +175,25 @@ class Upload:
         self._piece_size = piece_size
         self._running = running
         self._descriptor = -1
+        self._writer = ThreadPoolExecutor(1)
         self._beside = ThreadPoolExecutor(1)  # the slower digest has a thread of its own, and so has the disk
+        self._behind: deque[Future[None]] = deque()
         self._settler = ThreadPoolExecutor(1)
         self._settling: Future[None] | None = None
+        self._failed = False
+        self._lost = False
+
+    def later(self, chunks: Sequence[bytes]) -> Future[None]:
+        """`append` in a thread, after all that was given before."""
+        return self._writer.submit(self.append, chunks)
 
     def append(self, chunks: Sequence[bytes]) -> None:
-        """Write what arrived behind what is there. Raises Refusal where the disk does not take it."""
+        """Write what arrived behind what is there. Raises Refusal where the disk does not take it, from then on."""
         with met_by_disk():
-            beside: Future[None] | None = None
+            if self._failed:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))  # what came before this is not there
             if self._running:
-                beside = self._beside.submit(self._digest_beside, self._running, chunks)
+                self._behind.append(self._beside.submit(self._digest_beside, self._running, chunks))
             try:
                 gathered: list[memoryview] = []
                 room = self._piece_size - self.size % self._piece_size
@@ -197,30 +208,42 @@ class Upload:
                             gathered, room = [], room or self._piece_size
                 self._write(gathered)
             except OSError:
+                self._failed = True
                 if self._running:
                     self._running.size = -1  # its digests ran ahead of the disk: the build reads the file again
                 raise
-            finally:
-                if beside:
-                    beside.result()
+            while len(self._behind) > MOST_BEHIND:
+                self._behind.popleft().result()
 
     def finish(self) -> None:
         """All has arrived: the bytes are on the disk when this returns."""
         with met_by_disk():
-            self._settled()
-            if self._descriptor >= 0:
-                os.fsync(self._descriptor)
-            if self.size:
-                sync_folder(self._folder)
-                sync_folder(self._folder.parent)
+            try:
+                self._settled()
+                if self._descriptor >= 0:
+                    os.fsync(self._descriptor)
+                if self.size:
+                    sync_folder(self._folder)
+                    sync_folder(self._folder.parent)
+            except OSError:
+                self._lost = True
+                raise
 
     def close(self) -> None:
-        """Nothing more comes for now."""
+        """Nothing more comes for now.
+
+        Where the disk did not take what it had accepted, the file goes: a second fsync would succeed without the bytes.
+        """
+        self._writer.shutdown()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._beside.shutdown()
         self._settler.shutdown()
+        if self._lost or (self._settling and self._settling.exception()):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._running:
+                self._running.size = -1
 
     def _write(self, buffers: Sequence[memoryview]) -> None:
         """Buffers that all belong to one piece."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
+import shlex
 import socket
 import ssl
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,30 @@ def test_from_a_request_to_a_certificate(data: Path, tmp_path: Path) -> None:
     assert must("tls", "renew", "--name", "also.example.org", data=data) == ""
     found = json.loads(must("tls", "show", "--json", data=data))
     assert (found["own"], found["server"]["names"]) == (True, ["also.example.org", NAME])
+
+
+def test_a_change_of_authority_from_its_begin_to_its_end(data: Path, tmp_path: Path) -> None:
+    said = say("tls", "rotate", data=data)
+    assert said.code == 0
+    assert "note: The authority is being changed: 0 of 0 computers" in said.err
+    lines = [line.strip() for line in said.out.splitlines()[1:]]
+    assert [re.search(r"--os (\w+)", line).group(1) for line in lines] == ["windows", "linux", "macos"]  # type: ignore[union-attr]
+    packed = tmp_path / "cacert.tar.gz"
+    (tmp_path / "cacert.pem").write_text(must("tls", "export-ca", data=data))
+    with tarfile.open(packed, "w:gz") as archive:
+        archive.add(tmp_path / "cacert.pem", "cacert.pem")
+    words = shlex.split(lines[1].split(" && ")[-1])
+    assert words[:3] == ["ocs.pyz", "package", "build"]
+    assert must(*(str(packed) if word == "cacert.tar.gz" else word for word in words[1:]), data=data).isdigit()
+    assert say("tls", "rotate", data=data).code == 1
+    assert must("tls", "rotate", "--build", "windows", data=data).isdigit()
+    found = json.loads(must("tls", "show", "--json", data=data))
+    assert found["computers"] == {"seen": 0, "knowing": 0}
+    assert found["former_authority"]["fingerprint"] != found["authority"]["fingerprint"]
+    assert "former authority" in must("tls", "show", data=data)
+    assert must("tls", "rotate", "--finish", data=data) == ""
+    assert json.loads(must("tls", "show", "--json", data=data))["former_authority"] is None
+    assert must("tls", "export-ca", data=data).count("BEGIN CERTIFICATE") == 1
 
 
 def test_what_cannot_be_read_or_written_is_one_sentence(data: Path, tmp_path: Path) -> None:

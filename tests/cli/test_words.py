@@ -405,7 +405,8 @@ PACKAGE_KEYS = {
     "already",
 }  # fmt: skip
 COMPUTER_KEYS = {
-    "computer", "deviceid", "tag", "agent", "address", "first_seen", "last_contact", "last_inventory", "workgroup",
+    "computer", "deviceid", "tag", "agent", "address", "identity", "first_seen", "last_contact", "last_inventory",
+    "workgroup",
     "userdomain", "osname", "osversion", "oscomments", "userid", "description", "ipaddr", "uuid", "arch", "processort",
     "smanufacturer", "smodel", "ssn", "bversion", "processorn", "processors", "memory", "swap",
 }  # fmt: skip

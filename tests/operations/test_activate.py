@@ -163,7 +163,7 @@ def test_a_server_of_another_authority(site: Site, tmp_path: Path) -> None:
     must("tls", "export-ca", data=stranger)
     put(stranger, {"https_port": str(site.server.https)})
     said = site.refusal("--info-url", site.info, data=stranger, package=package)
-    assert "shows a certificate that agents refuse (unable to get local issuer certificate)" in said
+    assert "shows a certificate that agents refuse (self-signed certificate in certificate chain)" in said
 
 
 def test_a_name_that_is_not_in_the_certificate(site: Site) -> None:

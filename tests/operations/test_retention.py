@@ -13,7 +13,7 @@ from appliance.operations import retention
 from appliance.operations.configure import set_setting
 from appliance.operations.logbook import read_log, verify_log
 from appliance.operations.retention import GAP, GRACE_DAYS, LastRound, clean_if_due, last_round
-from tests.fakes.appliance import device, inventory, tell
+from tests.fakes.appliance import device, inventory, rows, serving, tell, until
 from tests.operations.kit import Scene, play
 
 DAY = 86_400
@@ -193,3 +193,8 @@ def test_the_log_never_shrinks_however_old_it_is(tmp_path: Path) -> None:
                 await tx.run("DELETE FROM log")
 
     stage(tmp_path, script, EVENT_DAYS=1, COMPUTER_DAYS=1)
+
+
+def test_a_server_makes_its_first_round_at_its_start(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        until(lambda: rows(server.data, "SELECT 1 FROM runtime WHERE name = ?", retention.RUNTIME), "the first round")

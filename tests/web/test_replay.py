@@ -18,6 +18,7 @@ import pytest
 from appliance.domain.package import Action, Order, Package, PackageId, Payload, Piece, System
 from appliance.operations.build_package import describe
 from appliance.operations.desk import Desk
+from appliance.operations.identity import decide, standing
 from appliance.store import packages
 from appliance.wire import envelope
 from tests.fakes.appliance import Answer, Running, dump, must, on_desk, rows, serving
@@ -168,13 +169,21 @@ async def stock(desk: Desk) -> None:
             await packages.add(tx, built, sealed, marks)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module", params=["open", "observe", "protect"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The modes in which OCS agents are answered."""
     data = tmp_path_factory.mktemp("replay") / "data"
+    must("config", "set", "IDENTITY_MODE", request.param, data=data)
     for name in ("CYCLE", "FRAG", "PERIOD"):
         must("config", "set", f"DOWNLOAD_{name}_LATENCY", "0", data=data)
     with serving(data) as running:
         yield running
+
+
+async def let_in(desk: Desk) -> None:
+    """What an administrator does about newcomers where the mode keeps them waiting."""
+    for case in (await standing(desk)).cases:
+        await decide(desk, case.id, accept=True)
 
 
 def statuses(data: Path) -> dict[str, tuple[str, str]]:
@@ -194,6 +203,7 @@ def test_every_recorded_exchange_is_answered_as_the_genuine_server_answered(serv
             done.add(name)
 
     go("01", "02")
+    on_desk(data, let_in)
     on_desk(data, stock)
     for package in PACKAGES:
         locations = ("--info-url", "127.0.0.1:28593/download", "--fragment-url", "127.0.0.1:28190/download")

@@ -232,9 +232,3 @@ CREATE TABLE known_authority (
     sha256      TEXT NOT NULL, -- of the certificate, DER
     told_at     INTEGER NOT NULL
 ) WITHOUT ROWID;
-
--- Packages that bring cacert.pem to computers with other agents.
-CREATE TABLE authority_package (
-    package_id TEXT PRIMARY KEY REFERENCES package ON DELETE CASCADE,
-    sha256     TEXT NOT NULL -- of the authority's certificate in it, DER
-) WITHOUT ROWID;

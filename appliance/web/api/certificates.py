@@ -9,6 +9,7 @@ from aiohttp import web
 
 from appliance.clock import iso
 from appliance.domain.account import Right
+from appliance.domain.package import System
 from appliance.operations.certificates import (
     Installed,
     certificates,
@@ -17,8 +18,9 @@ from appliance.operations.certificates import (
     renew_certificate,
     request_certificate,
 )
+from appliance.operations.rotation import build_bundle_package, finish_rotation, rotate_authority
 from appliance.web.api.frame import ApiRoute, Call, Doc
-from appliance.web.api.schema import asked, flag, moment, named, number, or_null, rows, text, told
+from appliance.web.api.schema import asked, flag, moment, named, number, one_of, or_null, rows, text, told
 
 PEM_TYPE = "application/x-pem-file"
 LARGEST_PEM = 256 * 1024
@@ -49,6 +51,8 @@ INSTALLED = named(
         own=flag("Whether our own authority issued it, which renews it by itself."),
         server_name=text("As which agents know this server."),
         authority=CERTIFICATE,
+        former_authority=or_null(CERTIFICATE),
+        computers=or_null(told(seen=number("Lately."), knowing=number("The new authority."))),
         other_roots=rows(CERTIFICATE),
         request=text('A request whose certificate is not installed yet, PEM; "": none.'),
         requested_names=rows(text()),
@@ -88,16 +92,37 @@ async def renew(call: Call) -> object:
     return _document(await renew_certificate(call.desk, call.body.get("names", [])))
 
 
+async def rotate(call: Call) -> object:
+    """A new authority, signed by the present one; any_name: not bound to the site's domains."""
+    await rotate_authority(call.desk, any_name=call.body["any_name"])
+    return _document(await certificates(call.desk))
+
+
+async def finish(call: Call) -> object:
+    """Take the old authority out; force: although there are computers that know only that one."""
+    await finish_rotation(call.desk, force=call.body["force"])
+    return _document(await certificates(call.desk))
+
+
+async def bundle_package(call: Call) -> object:
+    """Build a Store package that brings cacert.pem to genuine agents of one operating system."""
+    body = call.body
+    return {"id": (await build_bundle_package(call.desk, System(body["os"].upper()), body["folder"])).id}
+
+
 def _document(installed: Installed) -> dict[str, Any]:
     def facts(one: Any) -> dict[str, Any]:
         told_of = {**asdict(one), "valid_from": iso(one.valid_from), "valid_until": iso(one.valid_until)}
         return {**told_of, "names": list(one.names)}
 
+    rotation = installed.rotation
     return {
         "server": facts(installed.server),
         "own": installed.own,
         "server_name": installed.server_name,
         "authority": facts(installed.authority),
+        "former_authority": facts(rotation.former) if rotation else None,
+        "computers": {"seen": rotation.seen, "knowing": rotation.knowing} if rotation else None,
         "other_roots": [facts(root) for root in installed.foreign_roots],
         "request": installed.request,
         "requested_names": list(installed.request_names),
@@ -125,4 +150,17 @@ ROUTES = (
         doc=Doc(INSTALLED, asked("cert", cert=PEM, chain=PEM, key=or_null(PEM))),
     ),
     ApiRoute("POST", "/api/v1/certificates/renew", renew, doc=Doc(INSTALLED, asked("", names=NAMES))),
+    ApiRoute(
+        "POST", "/api/v1/certificates/rotate", rotate, doc=Doc(INSTALLED, asked("", any_name=flag(default=False)))
+    ),
+    ApiRoute("POST", "/api/v1/certificates/finish", finish, doc=Doc(INSTALLED, asked("", force=flag(default=False)))),
+    ApiRoute(
+        "POST",
+        "/api/v1/certificates/package",
+        bundle_package,
+        doc=Doc(
+            told(id=text("The package's.")),
+            asked("os", os=one_of([system.value.lower() for system in System]), folder=text(maxLength=255, default="")),
+        ),
+    ),
 )

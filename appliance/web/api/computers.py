@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiohttp import web
 
 from appliance.clock import iso
 from appliance.domain.account import Right
-from appliance.domain.computer import Computer
+from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.eligibility import Cause, sentence
 from appliance.domain.search import EVERY, FieldKind, Search, from_lists
 from appliance.domain.status import Stage
@@ -28,6 +28,7 @@ from appliance.operations.computers import (
     show_computer,
 )
 from appliance.operations.groups import groups_of_computer
+from appliance.operations.identity import members
 from appliance.operations.jobs import Progress
 from appliance.operations.package_facts import Stand
 from appliance.web.api import jobs
@@ -62,6 +63,7 @@ COMPUTER = named(
         tag=text(),
         agent=text("What it calls itself."),
         address=text("Where the last contact came from."),
+        identity=one_of(["anonymous", "joined"], "Whether it proves who it is."),
         first_seen=moment(),
         last_contact=moment(),
         last_inventory=or_null(moment()),
@@ -135,12 +137,13 @@ async def _page(call: Call, search: Search, given: Mapping[str, Any]) -> dict[st
         given["page"],
         given["size"],
     )
+    joined = await members(call.desk)
     return {
         "total": found.total,
         "page": found.page,
         "pages": found.pages,
         "size": found.size,
-        "computers": [computer_told(row.computer) for row in found.rows],
+        "computers": [computer_told(row.computer, joined) for row in found.rows],
     }
 
 
@@ -174,7 +177,8 @@ async def show(call: Call) -> object:
     """One computer: inventory, packages, groups, events."""
     facts = await show_computer(call.desk, call.number("computer"))
     groups = await groups_of_computer(call.desk, facts.computer.device_id)
-    return {**_details(facts), "groups": [{"id": group.id, "name": group.name} for group in groups]}
+    told_of = _details(facts, await members(call.desk))
+    return {**told_of, "groups": [{"id": group.id, "name": group.name} for group in groups]}
 
 
 async def change(call: Call) -> object:
@@ -183,7 +187,7 @@ async def change(call: Call) -> object:
     computer = await change_computer(
         call.desk, call.number("computer"), tag=body.get("tag"), account=body.get("account")
     )
-    return computer_told(computer)
+    return computer_told(computer, await members(call.desk))
 
 
 async def delete(call: Call) -> None:
@@ -203,8 +207,8 @@ async def delete_many(call: Call) -> object:
     return await jobs.begin(call, "Delete computers", "/computers", work)
 
 
-def computer_told(computer: Computer) -> dict[str, Any]:
-    """A computer in a list; the command line's keys, and its number."""
+def computer_told(computer: Computer, joined: Collection[ComputerId]) -> dict[str, Any]:
+    """A computer in a list; the command line's keys, and its number. `joined`: the computers that joined."""
     return {
         "id": computer.id,
         "computer": computer.name,
@@ -212,6 +216,7 @@ def computer_told(computer: Computer) -> dict[str, Any]:
         "tag": computer.tag,
         "agent": computer.user_agent,
         "address": computer.address,
+        "identity": "joined" if computer.id in joined else "anonymous",
         "first_seen": iso(computer.first_seen),
         "last_contact": iso(computer.last_contact),
         "last_inventory": iso(computer.last_inventory) if computer.last_inventory else None,
@@ -232,12 +237,12 @@ def stand_told(stand: Stand) -> dict[str, Any]:
     }
 
 
-def _details(facts: ComputerFacts) -> dict[str, Any]:
+def _details(facts: ComputerFacts, joined: Collection[ComputerId]) -> dict[str, Any]:
     sections: dict[str, list[dict[str, str]]] = {}
     for name, fields in facts.inventory.sections if facts.inventory else ():
         sections.setdefault(name, []).append(fields)
     return {
-        **computer_told(facts.computer),
+        **computer_told(facts.computer, joined),
         "account": facts.account,
         "overrides": facts.overrides,
         "packages": [{"id": s.package, "name": s.package_name, **stand_told(s)} for s in facts.stands],

@@ -57,6 +57,7 @@ PLACES: Mapping[str, tuple[str, Schema]] = {
             "user": "user",
             "token": "token",
             "activation": "activation",
+            "doubt": "doubt",
         }.items()
     },
     "package": ("[0-9]{10}", text("Id of the package.", pattern="^[0-9]{10}$")),

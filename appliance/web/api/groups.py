@@ -22,6 +22,7 @@ from appliance.operations.groups import (
     remove_members,
     show_group,
 )
+from appliance.operations.identity import members as joined_members
 from appliance.web.api.computers import COMPUTER, computer_told
 from appliance.web.api.frame import ApiRoute, Call, Doc
 from appliance.web.api.schema import (
@@ -167,11 +168,12 @@ async def delete(call: Call) -> None:
 async def members(call: Call) -> object:
     """Who is in now, a page at a time."""
     found = await group_members(call.desk, call.number("group"), page=call.query["page"], size=call.query["size"])
+    joined = await joined_members(call.desk)
     return {
         "total": found.total,
         "page": found.page,
         "size": found.size,
-        "computers": [{**computer_told(one.computer), "by_hand": one.by_hand} for one in found.members],
+        "computers": [{**computer_told(one.computer, joined), "by_hand": one.by_hand} for one in found.members],
     }
 
 

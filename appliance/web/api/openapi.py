@@ -30,6 +30,7 @@ TAGS = {
     "users": "Users.",
     "account": "One's own account.",
     "certificates": "Certificates.",
+    "identity": "Who computers are: tokens to join with, and doubts.",
     "logbook": "The log.",
     "openapi": "This document.",
 }

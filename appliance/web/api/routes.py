@@ -9,6 +9,7 @@ from appliance.web.api import (
     deployment,
     drafts,
     groups,
+    identity,
     jobs,
     logbook,
     openapi,
@@ -33,6 +34,7 @@ MODULES = (
     users,
     account,
     certificates,
+    identity,
     logbook,
     openapi,
 )

@@ -10,12 +10,14 @@ from aiohttp import web
 from appliance.domain.account import Right
 from appliance.domain.computer import Computer
 from appliance.domain.group import Group
+from appliance.domain.identity import Member
 from appliance.domain.refusal import Refusal, invalid
 from appliance.domain.status import Stage
 from appliance.operations.affect import affect, unaffect
 from appliance.operations.computers import ComputerFacts, change_computer, delete_computer, show_computer
 from appliance.operations.configure import Value, get_settings
 from appliance.operations.groups import add_members, groups_of_computer, open_groups, remove_members
+from appliance.operations.identity import identity_of
 from appliance.operations.override import override_computers
 from appliance.operations.package_facts import PackageFacts, list_packages
 from appliance.operations.selection import Selection
@@ -54,6 +56,7 @@ class ComputerDetails:
     settings: Sequence[Value]
     packages: Sequence[PackageFacts]
     form: Form
+    member: Member | None  # None: it did not join
     stage_names: Mapping[Stage, str]
     event_names: Mapping[str, str]
 
@@ -93,6 +96,7 @@ async def _page(visit: Visit, form: Form | None = None, refusal: Refusal | None 
         settings,
         packages,
         form,
+        (await identity_of(visit.desk, computer.id)).member,
         STAGE_NAMES,
         EVENT_NAMES,
     )

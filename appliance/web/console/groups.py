@@ -144,8 +144,8 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def _page(visit: Visit, form: Form | None = None, refusal: Refusal | None = None) -> web.Response:
     number = visit.number("group")
-    facts = await show_group(visit.desk, number)
     members = await group_members(visit.desk, number, page=visit.query.whole("page", 1) or 1)
+    facts = await show_group(visit.desk, number, members.total)
     manages = visit.may(Right.ADMINISTRATOR)
     settings = await _settings(visit, number) if manages else []
     group = facts.group

@@ -66,6 +66,7 @@ MENUS = (
         (
             Entry(N_("Configuration"), "gear", "/configuration", Right.ADMINISTRATOR),
             Entry(N_("Users"), "people", "/users", Right.ADMINISTRATOR),
+            Entry(N_("Identity"), "patch-check", "/identity", Right.ADMINISTRATOR),
             Entry(N_("Certificates"), "shield-lock", "/certificates", Right.ADMINISTRATOR),
             Entry(N_("Log"), "journal-text", "/log", Right.ADMINISTRATOR),
         ),
@@ -80,9 +81,12 @@ def render(template: str, page: object, visit: Visit) -> str:
 
 
 def is_here(path: str, entry: Entry) -> bool:
-    """Whether a path belongs to a line of the navigation: to the longest that fits."""
-    fits = [e.path for menu in MENUS for e in menu.entries if path == e.path or path.startswith(f"{e.path}/")]
-    return entry.path == max(fits, key=len, default="")
+    """Whether a path belongs to a line of the navigation: to the longest that it begins or ends with."""
+
+    def fits(line: Entry) -> bool:
+        return path == line.path or path.startswith(f"{line.path}/") or (line.path != "/" and path.endswith(line.path))
+
+    return entry.path == max((e.path for menu in MENUS for e in menu.entries if fits(e)), key=len, default="")
 
 
 @cache

@@ -10,6 +10,7 @@ from appliance.web.console import (
     configuration,
     groups,
     home,
+    identity,
     jobs,
     logbook,
     package_activate,
@@ -47,6 +48,7 @@ MODULES = (
     configuration,
     logbook,
     certificates,
+    identity,
 )
 
 

@@ -62,6 +62,7 @@ def known(site: Site) -> Mapping[str, str]:
         "job": job["id"],
         "token": str(token["id"]),
         "user": str(user.get("/account")["id"]),
+        "doubt": "1",
         "activation": str(owner.get(f"/packages/{package}")["activations"][0]["id"]),
         "session": owner.get("/account/sessions")["sessions"][0]["id"],
     }

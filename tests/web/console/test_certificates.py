@@ -127,3 +127,23 @@ def test_a_certificate_of_an_own_pki_is_requested_installed_and_given_up_again(c
 
     browser.submit("Go back to our own authority")
     assert "renewed by itself before it ends" in browser.text
+
+
+def test_the_authority_is_changed_with_a_package_for_other_agents_and_the_old_one_taken_out(console: Console) -> None:
+    browser, old = console.administrator().get("/certificates"), console.browser.get("/certificates/cacert.pem").html
+    browser.submit("Change the authority")
+    assert browser.status == 400
+    assert "tick this first" in browser.text
+    browser.submit("Change the authority", sure="1")
+    assert "There is a new authority" in browser.text
+    assert "The authority before it" in browser.text
+    both = browser.get("/certificates/cacert.pem").html
+    assert old.split("-----END")[0] in both
+    assert both != old
+    browser.get("/certificates").submit("Build the package for Windows")
+    assert "The package is built" in browser.text
+    assert "cacert.pem" in browser.text
+    browser.get("/certificates").submit("Take the old authority out")
+    assert "The old authority is taken out of cacert.pem." in browser.text
+    assert old.split("-----END")[0] not in browser.get("/certificates/cacert.pem").html
+    assert [deed for _, deed, _ in console.log() if "authority" in deed] == ["authority changed", "authority retired"]

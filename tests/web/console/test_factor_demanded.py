@@ -1,8 +1,9 @@
-"""Where a second factor is demanded, whoever has none reaches one page with the password: the one that switches it on."""
+"""Where a second factor is demanded, the password opens one page to whoever has none: where it is switched on."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -30,13 +31,7 @@ def demanding(console: Console) -> Iterator[Console]:
 def code(browser: Browser) -> str:
     """What an app shows that was told the secret on the page."""
     seed = next(value for form in browser.page.forms for name, value in form.fields if name == "seed")
-    return onetime.code(seed, browser.server_time() // 30) if hasattr(browser, "server_time") else _now(seed)
-
-
-def _now(seed: str) -> str:
-    import time
-
-    return onetime.code(seed, int(time.time()) // 30)
+    return onetime.code(seed, int(time.time()) // onetime.STEP_SECONDS)
 
 
 def test_only_the_two_addresses_that_switch_it_on_are_there_for_whoever_owes_it() -> None:

@@ -179,15 +179,16 @@ def axe(page: Page, *, only: tuple[str, ...] = (), without: tuple[str, ...] = ()
     `only`: names of the rules that are asked, else all but `without`, with a reason beside the call.
     """
     assert page.evaluate("matchMedia('(scripting: enabled)').matches"), "axe-core needs a page with scripts"
-    devtools = page.context.new_cdp_session(page)  # not the page's own eval, which its policy forbids
-    devtools.send("Runtime.evaluate", {"expression": axe_source()})
+    if page.evaluate("typeof axe === 'undefined'"):
+        devtools = page.context.new_cdp_session(page)  # not the page's own eval, which its policy forbids
+        devtools.send("Runtime.evaluate", {"expression": axe_source()})
+        devtools.detach()
     options: dict[str, Any] = {"resultTypes": ["violations"], "rules": {rule: {"enabled": False} for rule in without}}
     if only:
         options["runOnly"] = {"type": "rule", "values": only}
     found: list[dict[str, Any]] = page.evaluate(
         "options => axe.run(document, options).then(result => result.violations)", options
     )
-    devtools.detach()
     faults = [
         f"{fault['impact']}: {fault['id']}: {fault['help']}: {node['html'][:200]} {node.get('failureSummary', '')}"
         for fault in found

@@ -41,7 +41,7 @@ SCREENS = (
         "search", "/search?f=OSNAME&o=EQUAL&v=Windows+(ALL)&j=and&f=SOFTWARE&o=LIKE&v=Firefox&j=and&q=paris", height=720
     ),
     Screen("computer", "/computers/2", height=720, shows="#packages"),
-    Screen("build", "/packages/build", width=1040, height=1240),
+    Screen("build", "/packages/build", width=1040, height=1200),
     Screen("packages", "/packages", height=700),
     Screen("activate", "/packages/{draft}/activate?info-url=127.0.0.1/download", presses="Check", shows=".checks"),
     Screen("statistics", "/packages/{player}/statistics", height=960),

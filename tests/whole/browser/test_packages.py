@@ -70,8 +70,11 @@ def test_launch_from_the_form_to_the_success(here: Site, browser_site: Console, 
     slowly(page, 4 * MIB)
     press(page, "Send")
     half_way(page)
+    press(page, "Pause")
+    expect(page.locator("#upload-said")).to_have_text("Paused. What has arrived stays.")
     expect(page.locator("#upload-share")).to_contain_text("of 6 MiB")
     flawless(page)
+    press(page, "Go on")
 
     expect(page.locator("#count")).to_have_text("1")
     fill_in(page, fragment__size="1M")
@@ -83,7 +86,7 @@ def test_launch_from_the_form_to_the_success(here: Site, browser_site: Console, 
     expect(page.locator("#live")).to_contain_text("10 Mbit/s")
     press(page, "Build")
     package = built(page)
-    assert len(here.requests(r"POST /packages/drafts/\w+/file ")) == 25  # the last one is what is left
+    assert len(here.requests(r"POST /packages/drafts/\w+/file ")) >= 25  # slices
 
     press(page.locator("main .next"), "Activate it")
     right = page.locator("[name=fragment-url]").input_value()
