@@ -46,6 +46,12 @@ PEERS = {
         ("chromium", "fonts-liberation"), ("chromium",), ("chromium", "--version"), "the console in a browser"
     ),
     "curl": Peer(("curl",), ("curl",), ("curl", "--version"), "transfers with curl"),
+    "strace": Peer(
+        ("strace",),
+        ("strace",),
+        ("strace", "-f", "-e", "inject=fsync:error=EIO", "true"),
+        "a database whose fsync fails",
+    ),
 }
 
 

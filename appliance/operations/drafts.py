@@ -29,7 +29,7 @@ from appliance.store.database import Tx
 from appliance.store.uploads import Upload
 
 BATCH = 1024 * 1024  # bytes that are written to the disk at once
-AHEAD = 4  # batches that wait for it
+AHEAD = 2  # batches that wait for it
 SMALLEST_PIECE = 1024 * 1024  # each is synced to the disk
 LARGE_PIECE = 64 * 1024 * 1024
 LONGEST_FILE_NAME = 255

@@ -75,11 +75,16 @@ async def of_package(
 ) -> list[Standing]:
     """Where a package stands on its computers, by computer name: all, or those in a stage or with one of the codes.
 
-    `total`, where it is known, is how many there are: a page of very many is found in the order of the names.
+    `total`, where it is known, is how many there are: a page of very many is found in the order of the names, from the
+    end that is nearer.
     """
     where, values = _in_package(package, stage, received)
     page = f"affectation CROSS JOIN computer n ON n.id = affectation.computer_id WHERE {where}"
+    way = "ASC"
     if total >= VERY_MANY and limit > 0:
+        if 2 * offset > total:
+            limit = max(0, min(limit, total - offset))
+            way, offset = "DESC", total - offset - limit
         page = f"computer n WHERE +n.id IN (SELECT computer_id FROM affectation WHERE {where})"
         if offset + limit <= FIRST and total >= NEARLY_ALL * await tx.value("SELECT count(*) FROM computer"):
             page = f"computer n CROSS JOIN affectation ON computer_id = n.id WHERE {where}"
@@ -91,7 +96,7 @@ async def of_package(
         {select}
           JOIN computer c ON c.id = a.computer_id
          WHERE a.package_id = ? AND a.computer_id IN (
-               SELECT n.id FROM {page} ORDER BY n.name COLLATE NOCASE, n.id LIMIT ? OFFSET ?)
+               SELECT n.id FROM {page} ORDER BY n.name COLLATE NOCASE {way}, n.id {way} LIMIT ? OFFSET ?)
          ORDER BY c.name COLLATE NOCASE, c.id
         """,
         (package, *values, limit, offset),

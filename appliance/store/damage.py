@@ -6,13 +6,14 @@ acknowledged behind it would be gone and nobody told. Source: security.md F21.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import struct
-import time
 from pathlib import Path
 
 import aiosqlite
 
+from appliance.clock import Clock
 from appliance.domain.package import is_package_id
 from appliance.domain.refusal import Kind, Refusal
 
@@ -36,25 +37,25 @@ def must_be_there(path: Path) -> None:
         )
 
 
-def must_have_its_log(path: Path) -> None:
+async def must_have_its_log(path: Path) -> None:
     """Raises Refusal for a write-ahead log that is damaged or was taken away. To be called before SQLite opens it."""
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
     # SQLite makes the log first and removes it last
     if not log.exists() and index.exists() and not log.exists():
-        raise _damaged(path, "its write-ahead log (-wal) was taken away")
+        raise damaged(path, "its write-ahead log (-wal) was taken away")
     for again in (True, False):
-        met = _hole(log)
+        met = await asyncio.to_thread(_hole, log)
         if not met:
             return
         if again:
-            time.sleep(0.2)  # a command line may have written meanwhile
-    raise _damaged(path, met)
+            await asyncio.sleep(0.2)  # a command line may have written meanwhile
+    raise damaged(path, met)
 
 
-async def must_be_whole(connection: aiosqlite.Connection, path: Path) -> None:
+async def must_be_whole(connection: aiosqlite.Connection, path: Path, clock: Clock) -> None:
     """Raises Refusal for damaged pages, as far as they are found in SECONDS; `check` finds them all."""
-    end = time.monotonic() + SECONDS
-    await connection.set_progress_handler(lambda: int(time.monotonic() > end), 1000)
+    end = clock.monotonic() + SECONDS
+    await connection.set_progress_handler(lambda: int(clock.monotonic() > end), 1000)
     try:
         rows = list(await connection.execute_fetchall("PRAGMA quick_check(1)"))
     except sqlite3.DatabaseError as error:
@@ -62,20 +63,21 @@ async def must_be_whole(connection: aiosqlite.Connection, path: Path) -> None:
         if code == sqlite3.SQLITE_INTERRUPT:
             return
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
         raise
     finally:
         await connection.set_progress_handler(None, 0)  # type: ignore[arg-type]
     met = " ".join(str(rows[0][0]).split()) if rows else ""
     if met and met != "ok":
-        raise _damaged(path, met[:200])
+        raise damaged(path, met[:200])
 
 
-def _damaged(path: Path, met: str) -> Refusal:
+def damaged(path: Path, met: str, kind: Kind = Kind.CONFLICT) -> Refusal:
+    """The Refusal of a database that cannot be trusted, with the way back."""
     return Refusal(
-        Kind.CONFLICT,
-        "{path} is damaged: {met}. Nothing was changed. Look it over with: ocs.pyz check; bring back the last good "
-        "backup with: ocs.pyz restore FILE --replace",
+        kind,
+        "{path} is damaged: {met}. Look it over with: ocs.pyz check; bring back the last good backup with: "
+        "ocs.pyz restore FILE --replace",
         path=path,
         met=met,
     )
@@ -119,7 +121,7 @@ def _sums(order: str, data: bytes, sums: tuple[int, int]) -> tuple[int, int]:
     """SQLite's checksum of its log, going on from `sums`."""
     one, two = sums
     words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for first, second in zip(words[::2], words[1::2]):
+    for first, second in zip(words[::2], words[1::2], strict=True):
         one = (one + first + two) & 0xFFFFFFFF
         two = (two + second + one) & 0xFFFFFFFF
     return one, two

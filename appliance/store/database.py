@@ -122,7 +122,7 @@ async def open_store(folder: Path, clock: Clock, *, readers: int = READERS, chec
     damage.must_be_there(path)
     make_private(folder, path)
     if checked:
-        await asyncio.to_thread(damage.must_have_its_log, path)
+        await damage.must_have_its_log(path)
     if shutil.disk_usage(folder).free < LOW:
         Ballast(folder).drop()
     stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
@@ -139,7 +139,7 @@ async def _open(path: Path, clock: Clock, stack: AsyncExitStack, readers: int, c
     store._writer = await _connect(stack, path)
     await migrate.must_be_ours(store._writer, path)  # before a pragma writes to what is another program's
     if checked:
-        await damage.must_be_whole(store._writer, path)
+        await damage.must_be_whole(store._writer, path, clock)
     await _prepare(store._writer)
     await migrate.bring_up_to_date(store._writer, path)
     for _ in range(readers):
@@ -250,6 +250,8 @@ def _refusal(error: sqlite3.Error, path: Path) -> Refusal | None:
         return None
     if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Refusal(Kind.BUSY, "the database is in use by another process for too long; try again.")
+    if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damage.damaged(path, str(error), Kind.BUSY)
     if code & 0xFF in _MACHINE:
         return Refusal(
             Kind.BUSY, "{path} cannot be used: {error}; look at the disk, or restore a backup.", path=path, error=error
@@ -261,8 +263,6 @@ _MACHINE = frozenset(
     [
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,

@@ -76,7 +76,8 @@ async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None
         await connection.execute(f"PRAGMA application_id={APPLICATION_ID:d}")
         await connection.execute("COMMIT")
     except BaseException:
-        await connection.execute("ROLLBACK")
+        if connection.in_transaction:  # after some errors of the disk SQLite has ended it already
+            await connection.execute("ROLLBACK")
         if former is not None:
             former.unlink(missing_ok=True)
         raise

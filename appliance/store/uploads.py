@@ -31,7 +31,7 @@ UPLOAD = ".upload"
 PACKING = ".packing"
 RESERVE = 64 * 1024**2  # bytes that stay free on the disk for the database
 MOST_BUFFERS = 512  # of one write to the disk
-MOST_BEHIND = 4  # appends that the slower digest may be behind
+MOST_BEHIND = 2  # appends that the slower digest may be behind
 READ = 1024 * 1024
 BINARY = getattr(os, "O_BINARY", 0)  # Windows would put in carriage returns
 
@@ -180,7 +180,7 @@ class Upload:
         self._behind: deque[Future[None]] = deque()
         self._settler = ThreadPoolExecutor(1)
         self._settling: Future[None] | None = None
-        self._failed = False
+        self._failed: OSError | None = None
         self._lost = False
 
     def later(self, chunks: Sequence[bytes]) -> Future[None]:
@@ -191,7 +191,7 @@ class Upload:
         """Write what arrived behind what is there. Raises Refusal where the disk does not take it, from then on."""
         with met_by_disk():
             if self._failed:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))  # what came before this is not there
+                raise self._failed  # what came before this is not there
             if self._running:
                 self._behind.append(self._beside.submit(self._digest_beside, self._running, chunks))
             try:
@@ -207,8 +207,8 @@ class Upload:
                             self._write(gathered)
                             gathered, room = [], room or self._piece_size
                 self._write(gathered)
-            except OSError:
-                self._failed = True
+            except OSError as error:
+                self._failed = error
                 if self._running:
                     self._running.size = -1  # its digests ran ahead of the disk: the build reads the file again
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ import random
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,29 @@ def written(shelf: Uploads, data: bytes, piece: int, *, chunk: int) -> None:
     with shelf.writing(DRAFT, shelf.size(DRAFT), piece) as upload:
         upload.append([data[at : at + chunk] for at in range(0, len(data), chunk)])
         upload.finish()
+
+
+def test_nothing_is_written_behind_what_the_disk_did_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, data = Uploads(tmp_path), os.urandom(6000)
+    full = [False, True, False, False]
+    write = os.pwritev
+
+    def pwritev(*given: Any) -> int:
+        if full.pop(0):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(*given)
+
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    with shelf.writing(DRAFT, 0, 10_000) as upload:
+        first, *others = [upload.later([data[at : at + 2000]]) for at in (0, 2000, 4000)]
+        first.result()
+        for other in others:
+            with pytest.raises(Refusal, match="disk is full"):
+                other.result()
+    assert shelf.size(DRAFT) == 2000
+    written(shelf, data[2000:], 10_000, chunk=1000)
+    assert [file.read_bytes() for file in shelf.parts(DRAFT, 10_000).files] == [data]
+    assert shelf.parts(DRAFT, 10_000).digests is None  # they had run ahead; the build reads the file
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100, 999, 1000, 1001, 5000])
