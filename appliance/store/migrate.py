@@ -78,7 +78,7 @@ async def bring_up_to_date(connection: aiosqlite.Connection, path: Path) -> None
     except BaseException:
         if connection.in_transaction:  # after some errors of the disk SQLite has ended it already
             await connection.execute("ROLLBACK")
-        if former is not None:
+        if former is not None and not await _is_done(connection, known[-1][0]):
             former.unlink(missing_ok=True)
         raise
     for older in path.parent.glob(f"{path.name}.schema-*"):
@@ -115,6 +115,14 @@ def statements(sql: str) -> list[str]:
     if statement.strip():
         raise ValueError("a migration ends in the middle of a statement")
     return result
+
+
+async def _is_done(connection: aiosqlite.Connection, newest: int) -> bool:
+    """Whether the migration was committed before it failed; what cannot be read any more may have been."""
+    try:
+        return await _version(connection) == newest
+    except sqlite3.Error:
+        return True
 
 
 async def _version(connection: aiosqlite.Connection) -> int:

@@ -10,6 +10,7 @@ from aiohttp import web
 from appliance.clock import iso
 from appliance.domain.account import Right
 from appliance.domain.package import System
+from appliance.domain.refusal import invalid
 from appliance.operations.certificates import (
     Installed,
     certificates,
@@ -94,12 +95,14 @@ async def renew(call: Call) -> object:
 
 async def rotate(call: Call) -> object:
     """A new authority, signed by the present one; any_name: not bound to the site's domains."""
+    _must_be_sure(call)
     await rotate_authority(call.desk, any_name=call.body["any_name"])
     return _document(await certificates(call.desk))
 
 
 async def finish(call: Call) -> object:
     """Take the old authority out; force: although there are computers that know only that one."""
+    _must_be_sure(call)
     await finish_rotation(call.desk, force=call.body["force"])
     return _document(await certificates(call.desk))
 
@@ -108,6 +111,11 @@ async def bundle_package(call: Call) -> object:
     """Build a Store package that brings cacert.pem to genuine agents of one operating system."""
     body = call.body
     return {"id": (await build_bundle_package(call.desk, System(body["os"].upper()), body["folder"])).id}
+
+
+def _must_be_sure(call: Call) -> None:
+    if not call.body["sure"]:
+        raise invalid("sure", "say true: every computer has to learn the new authority.")
 
 
 def _document(installed: Installed) -> dict[str, Any]:
@@ -151,9 +159,17 @@ ROUTES = (
     ),
     ApiRoute("POST", "/api/v1/certificates/renew", renew, doc=Doc(INSTALLED, asked("", names=NAMES))),
     ApiRoute(
-        "POST", "/api/v1/certificates/rotate", rotate, doc=Doc(INSTALLED, asked("", any_name=flag(default=False)))
+        "POST",
+        "/api/v1/certificates/rotate",
+        rotate,
+        doc=Doc(INSTALLED, asked("sure", sure=flag("You mean it."), any_name=flag(default=False))),
     ),
-    ApiRoute("POST", "/api/v1/certificates/finish", finish, doc=Doc(INSTALLED, asked("", force=flag(default=False)))),
+    ApiRoute(
+        "POST",
+        "/api/v1/certificates/finish",
+        finish,
+        doc=Doc(INSTALLED, asked("sure", sure=flag("You mean it."), force=flag(default=False))),
+    ),
     ApiRoute(
         "POST",
         "/api/v1/certificates/package",
