@@ -40,9 +40,19 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
         return line(answer.status, answer.reason)
     except ConnectionError:
         raise  # the peer went away: aiohttp closes, nothing to answer
+    except RuntimeError as error:
+        if is_gone(request):  # what aiohttp raises where a connection was cut before its body was asked for
+            raise ConnectionResetError("the connection was cut") from error
+        LOG.exception("a request ended in a bug")
+        return line(500, "internal error")
     except Exception:
         LOG.exception("a request ended in a bug")
         return line(500, "internal error")
+
+
+def is_gone(request: web.Request) -> bool:
+    """Whether nobody is there any more to be answered."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def line(status: int, text: str) -> web.Response:

@@ -286,7 +286,8 @@ def serving(data: Path, *words: str, first: str = "") -> Iterator[Running]:
             process.kill()
             process.wait()
         process.stdout.close()
-    assert running.errors() == ""
+    met = running.errors()
+    assert not met, met
 
 
 # Agents' messages

@@ -39,7 +39,7 @@ from appliance.web.api.schema import (
     wrong,
 )
 from appliance.web.keys import DESK, JOBS
-from appliance.web.refusals import STATUS, Handler
+from appliance.web.refusals import STATUS, Handler, is_gone
 
 LOG = logging.getLogger("ocs.api")
 
@@ -301,7 +301,9 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _failed(request, met.status, {"kind": kind, "field": "", "sentence": sentence}, headers)
     except ConnectionError:
         raise  # the peer went away: nothing to answer
-    except Exception:
+    except Exception as error:
+        if isinstance(error, RuntimeError) and is_gone(request):
+            raise ConnectionResetError("the connection was cut") from error
         LOG.exception("a call of the API ended in a bug")
         return _failed(request, 500, {"kind": INTERNAL, "field": "", "sentence": BUG})
 

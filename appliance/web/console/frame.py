@@ -29,7 +29,7 @@ from appliance.web.console import pages
 from appliance.web.console.forms import LARGEST_FORM, MOST_FIELDS, Form
 from appliance.web.console.words import N_, Words, chosen_language, words
 from appliance.web.keys import DESK, JOBS
-from appliance.web.refusals import STATUS, Handler
+from appliance.web.refusals import STATUS, Handler, is_gone
 
 LOG = logging.getLogger("ocs.console")
 
@@ -308,7 +308,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise
     except Refusal as refusal:
         status, text = STATUS[refusal.kind], str(refusal)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, RuntimeError) and is_gone(request):
+            raise ConnectionResetError("the connection was cut") from error
         LOG.exception("a page ended in a bug")
         status, text = 500, _SENTENCES[500]
     try:

@@ -311,6 +311,9 @@ def test_certificates(site: Site) -> None:
     assert owner.get("/certificates")["requested_names"] == ["ocs.example.org"]
     assert owner.refused("POST", "/certificates/request", {"country": "Helvetia"})[0] == 400
     assert owner.refused("POST", "/certificates/install", {"cert": "no PEM"})[:2] == (400, "cert")
+    assert owner.refused("POST", "/certificates/rotate", {"sure": False})[:2] == (400, "sure")
+    assert owner.refused("POST", "/certificates/finish", {"sure": False})[:2] == (400, "sure")
+    assert owner.refused("POST", "/certificates/finish", {"sure": True})[0] == 409
     renewed = owner.post("/certificates/renew", {"names": ["more.example.org"]})
     assert renewed["server"]["fingerprint"] != before["server"]["fingerprint"]
     assert "more.example.org" in renewed["server"]["names"]

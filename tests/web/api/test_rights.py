@@ -350,8 +350,8 @@ def example(route: ApiRoute) -> dict[str, Any]:
 def test_whatever_is_in_a_body_never_ends_in_a_bug(
     site: Site, known: Mapping[str, str], spoiler: Client, route: ApiRoute
 ) -> None:
-    if route.path.endswith("/computers/delete"):
-        return
+    if route.path.endswith(("/computers/delete", "/certificates/rotate", "/certificates/finish")):
+        return  # what they take away, the tests after this one need
     body = example(route)
     odd: list[object] = [
         None,

@@ -78,7 +78,8 @@ def test_a_package_goes_its_whole_way_by_the_api_alone(site: Site) -> None:
     assert owner.delete(f"{at}/activations") == {"count": 1}
     proposed = owner.get(f"{at}/proposals")["proposals"][0]
     here = {"info_url": proposed["info_url"], "fragment_url": proposed["fragment_url"]}
-    assert owner.post(f"{at}/check", here)["ok"]
+    looked = owner.post(f"{at}/check", here)
+    assert looked["ok"], looked
     active = owner.post(f"{at}/activations", here)
     assert owner.get(at)["activations"][0]["id"] == active["id"]
 
