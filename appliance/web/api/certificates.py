@@ -25,6 +25,7 @@ from appliance.web.api.schema import asked, flag, moment, named, number, one_of,
 
 PEM_TYPE = "application/x-pem-file"
 LARGEST_PEM = 256 * 1024
+SURE = "say true: every computer has to learn the new authority."
 SUBJECT = {
     "organisation": "Organisation (O).",
     "unit": "Organisational unit (OU).",
@@ -115,7 +116,7 @@ async def bundle_package(call: Call) -> object:
 
 def _must_be_sure(call: Call) -> None:
     if not call.body["sure"]:
-        raise invalid("sure", "say true: every computer has to learn the new authority.")
+        raise invalid("sure", SURE)
 
 
 def _document(installed: Installed) -> dict[str, Any]:
