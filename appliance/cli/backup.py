@@ -33,7 +33,7 @@ def _fill_backup(word: argparse.ArgumentParser) -> None:
         "Everything in one file: database, keys, fragments. The server may run meanwhile. The file is there when all "
         "of it is on the disk."
     )
-    word.epilog = "example:\n  ocs.pyz backup /mnt/safe/ocs.tar.zst --passphrase-file /root/backup.passphrase"
+    word.epilog = "example:\n  ocs.pyz backup /mnt/safe/ocs.tar.zst --passphrase-file /etc/ocs/backup.passphrase"
     word.add_argument("file", type=Path, metavar="FILE")
     word.add_argument("--encrypt", action="store_true", help="ask for a passphrase")
     _add_passphrase(word, "encrypt with the first line of FILE ('-': of standard input)")
