@@ -25,6 +25,7 @@ class Selection:
     search: Search | None = None
     group: str = ""
     ids: tuple[int, ...] = ()
+    quick: str = ""  # narrows the search as the list's quick filter does
 
     @property
     def asked(self) -> Search:
@@ -40,6 +41,8 @@ class Selection:
             found["ids"] = ", ".join(str(number) for number in self.ids)
         if self.criteria or self.search is not None:
             found["search"] = to_json(self.asked)
+        if self.quick:
+            found["quick"] = self.quick
         if self.group:
             found["group"] = self.group
         if self.everyone:
@@ -58,7 +61,7 @@ async def chosen(tx: Tx, actor: Actor, selection: Selection) -> Sequence[Compute
     if selection.group:
         return await groups.numbers(tx, await find_group(tx, actor, selection.group), actor.tags)
     if selection.criteria or selection.search is not None:
-        return await search.numbers(tx, selection.asked, tags=actor.tags)
+        return await search.numbers(tx, selection.asked, tags=actor.tags, quick=selection.quick)
     if not selection.everyone:
         raise invalid("computer", "say which computers: --computer, --search, --group or --all.")
     return await search.numbers(tx, tags=actor.tags)

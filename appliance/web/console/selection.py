@@ -10,7 +10,7 @@ from aiohttp import web
 from appliance.domain.account import Right
 from appliance.domain.group import Group
 from appliance.domain.refusal import Refusal, invalid
-from appliance.domain.search import Criterion, Operator, any_of, both, from_json, takes_everyone
+from appliance.domain.search import from_json, takes_everyone
 from appliance.domain.tempo import KNOBS, Knob
 from appliance.operations.affect import Terms, affect
 from appliance.operations.computers import delete_computers, numbers_of
@@ -24,7 +24,6 @@ from appliance.web.console.forms import Form
 from appliance.web.console.frame import Route, Visit
 
 DEEDS = ("deploy", "group", "settings", "delete")
-QUICK = ("NAME", "USERID", "IPADDR", "ADDRESS", "TAG", "OSNAME")
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,7 @@ def selection_of(form: Form) -> Selection:
         return Selection(ids=ids)
     search = from_json(form.raw("search") or "[]")
     quick = form.text("q")
-    if quick:
-        search = both(search, any_of([Criterion(field, Operator.LIKE, quick) for field in QUICK]))
-    return Selection(everyone=True) if takes_everyone(search) else Selection(search=search)
+    return Selection(everyone=True) if takes_everyone(search) and not quick else Selection(search=search, quick=quick)
 
 
 async def choose(visit: Visit) -> web.StreamResponse:
@@ -76,7 +73,7 @@ async def choose(visit: Visit) -> web.StreamResponse:
 
 async def _page(visit: Visit, deed: str, form: Form, refusal: Refusal | None = None) -> web.Response:
     selection = selection_of(form)
-    count = len(selection.ids) or len(await numbers_of(visit.desk, selection.search or ()))
+    count = len(selection.ids) or len(await numbers_of(visit.desk, selection.search or (), selection.quick))
     page = SelectionPage(
         deed,
         count,
@@ -143,7 +140,7 @@ async def delete(visit: Visit) -> web.StreamResponse:
         selection = selection_of(form)
         if not form.ticked("sure"):
             raise invalid("sure", "tick the box to say that you mean it.")
-        ids = selection.ids or await numbers_of(visit.desk, selection.search or ())
+        ids = selection.ids or await numbers_of(visit.desk, selection.search or (), selection.quick)
         count = await delete_computers(visit.desk, ids, lambda done, total: progress("delete", done, total))
         return jobs.Done("/computers", "Computers deleted: {count}.", {"count": count})
 

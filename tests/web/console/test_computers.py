@@ -183,6 +183,18 @@ def test_mass_processing_is_for_ticked_rows_or_for_the_whole_result(console: Con
     assert "tick at least one computer" in browser.text
 
 
+def test_the_whole_result_of_a_quick_filter_is_what_the_list_shows_and_nothing_else(
+    console: Console, package: str
+) -> None:
+    # 127.0.0.1 is where all of them called from: the list does not look there, so nothing may be done to them
+    assert "Nothing found" in console.browser.get("/computers?q=127.0.0.1").text
+    browser = console.browser.get("/selection?deed=delete&whole=1&search=[]&q=127.0.0.1")
+    assert "For 0 computers." in browser.text
+    browser.submit("Delete", sure="1")
+    assert "Computers deleted: 0." in browser.text
+    assert rows(console.data, "SELECT count(*) FROM computer") == [(COUNT,)]
+
+
 def test_deleting_asks_first_and_then_takes_all_along(console: Console, package: str) -> None:
     numbers = [row[0] for row in rows(console.data, "SELECT id FROM computer WHERE name IN ('pc-28', 'pc-29')")]
     browser = console.browser.get("/computers?size=50").submit("Delete", id=numbers)
