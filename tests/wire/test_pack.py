@@ -42,6 +42,7 @@ def test_the_one_member_is_what_went_in(file_format: str, large: bool, monkeypat
 @pytest.mark.parametrize(("file_format", "line"), [("zip", ["unzip", "-q"]), ("tar.gz", ["tar", "xzf"])])
 def test_the_tools_of_genuine_agents_unpack_it(file_format: str, line: list[str], tmp_path: Path) -> None:
     if not shutil.which(line[0]):
+        assert os.environ.get("CI") != "true", f"{line[0]} is not installed"
         pytest.skip(f"{line[0]} is not here")
     data = os.urandom(70_000)
     (tmp_path / "a").write_bytes(packed(file_format, data))
