@@ -9,6 +9,7 @@ from functools import partial
 
 from appliance.domain.fragments import parse_size
 from appliance.domain.identity import Mode
+from appliance.domain.network import parse_networks, written
 from appliance.domain.refusal import Kind, Refusal, invalid
 from appliance.domain.tempo import KNOBS, parse_knob
 
@@ -58,6 +59,10 @@ def _folder(name: str, text: str) -> str:
     if text and not (re.match(r"^(/|[A-Za-z]:[\\/])", text) and text.isprintable() and len(text) <= 4096):
         raise invalid(name, "{text!r} is not the full path of a folder.", text=text[:80])
     return text
+
+
+def _networks(name: str, text: str) -> str:
+    return written(parse_networks(text, name))
 
 
 def _pattern(name: str, text: str) -> str:
@@ -123,7 +128,15 @@ SETTINGS: tuple[Setting, ...] = (
         partial(_one_of, "IDENTITY_MODE", [mode.value for mode in Mode]),
         Mode.OBSERVE.value,
         "What computers may do that did not join: open, observe (the same, but take-overs are noted), protect "
-        "(take-overs and newcomers wait for a decision), closed (nothing).",
+        "(take-overs and newcomers wait for a decision), closed (nothing, unless they come from IDENTITY_NETWORKS or "
+        "bring a password for agents over https).",
+    ),
+    Setting(
+        "IDENTITY_NETWORKS",
+        partial(_networks, "IDENTITY_NETWORKS"),
+        "",
+        "Networks from which mode closed answers all agents, such as 192.0.2.0/24, 2001:db8::/32; empty: none. "
+        "0.0.0.0/0 and ::/0 are all addresses: then it is not closed.",
     ),
     Setting(
         "REFUSED_AGENTS",

@@ -35,7 +35,7 @@ def words(text: str) -> frozenset[str]:
 
 
 PURE = words("""
-    __future__ abc bisect collections dataclasses datetime enum functools itertools json math numbers
+    __future__ abc bisect collections dataclasses datetime enum functools ipaddress itertools json math numbers
     operator re string types typing unicodedata
 """)
 OUTSIDE = words("""

@@ -5,7 +5,6 @@ Source: security.md R1, A4, A5. There is no way to leave the verification out.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import io
 import socket
@@ -18,6 +17,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from appliance.agent.failure import Unreachable, Unusable
 from appliance.agent.ownership import guard_root
 from appliance.clock import Clock
+from appliance.wire import basic
+from appliance.wire.basic import Credentials
 
 _CLOCK = Clock()
 LARGEST_BUNDLE = 4 * 1024 * 1024
@@ -125,12 +126,8 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if not parts.username:
         return {}
-    return {"Proxy-Authorization": basic(unquote(parts.username), unquote(parts.password or ""))}
-
-
-def basic(user: str, password: str) -> str:
-    """The value of a Basic authorization."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
+    credentials = Credentials(unquote(parts.username), unquote(parts.password or ""))
+    return {"Proxy-Authorization": basic.encode(credentials)}
 
 
 def context_of(bundle: Path | None) -> ssl.SSLContext | None:

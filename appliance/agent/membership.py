@@ -1,6 +1,6 @@
 """Joining a server, and the certificate with which this computer proves who it is from then on.
 
-Nothing is said to a server before it has shown the cacert.pem that the token names. Source: security.md 5.2, R38;
+Nothing is said to a server before it was verified with an authority that the token names. Source: security.md 5.2, R38;
 docs/decisions/0012-joining.md. What it leaves in the base directory:
 
     cacert.pem   the server's authorities
@@ -9,7 +9,6 @@ docs/decisions/0012-joining.md. What it leaves in the base directory:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import ssl
@@ -18,18 +17,19 @@ from pathlib import Path
 
 from appliance import disk
 from appliance.agent import basedir, dial
+from appliance.agent import bundle as bundles
 from appliance.agent.dial import Patience
 from appliance.agent.failure import Rejected, Unreachable, Unusable
 from appliance.agent.files import open_read
 from appliance.agent.transport import Transport
 from appliance.domain.messages import DeviceId
 from appliance.wire import joining, paths
+from appliance.wire.certificate import serial_of
 from appliance.wire.joining import Application, Membership, Token
 from appliance.wire.malformed import Malformed
 
 FILE = "member.pem"
 LARGEST = 64 * 1024
-LARGEST_BUNDLE = 256 * 1024
 
 _FACT = re.compile(r"^(deviceid|server|renew-after|expires): (\S[^\r\n]*)$", re.MULTILINE)
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+-----END CERTIFICATE-----\s+-----BEGIN [A-Z ]*PRIVATE KEY-----", re.S)
@@ -44,6 +44,7 @@ class Member:
     server: str  # the whole URL
     renew_after: int
     expires_at: int
+    serial: str  # of the certificate, hexadecimal
 
 
 def load(folder: Path) -> Member | None:
@@ -62,7 +63,12 @@ def load(folder: Path) -> Member | None:
     facts = dict(_FACT.findall(text.partition("-----")[0]))
     try:
         return Member(
-            path, DeviceId(facts["deviceid"]), facts["server"], int(facts["renew-after"]), int(facts["expires"])
+            path,
+            DeviceId(facts["deviceid"]),
+            facts["server"],
+            int(facts["renew-after"]),
+            int(facts["expires"]),
+            serial_of(text),
         )
     except (KeyError, ValueError):
         raise Unusable(f"{path} is damaged; `agent join` with a new token puts it right.") from None
@@ -75,9 +81,11 @@ def join(folder: Path, word: str, device_id: DeviceId, proxy: str = "", patience
     except Malformed as error:
         raise Unusable(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
     try:
-        bundle = _shown_bundle(token, proxy, patience)
+        named = _named_authorities(token, proxy, patience)
         transport = Transport(proxy=proxy, patience=patience)
-        transport.use(dial.context_for(bundle.decode("ascii")))
+        transport.use(dial.context_for(named))
+        bundle = _bundle(transport, token)
+        transport.use(dial.context_for(bundle.decode("ascii")))  # what locks the agent out is not kept
         answer = _ask(transport, f"https://{token.address}{joining.JOIN}", Application(token.secret, device_id))
         disk.keep(folder / basedir.BUNDLE, bundle)
         return _keep(folder, answer, device_id, f"https://{token.address}{paths.CONTACT}")
@@ -112,8 +120,8 @@ def renew(folder: Path, member: Member, bundle: Path, proxy: str = "", patience:
         transport.close()
 
 
-def _shown_bundle(token: Token, proxy: str, patience: Patience | None) -> bytes:
-    """The server's cacert.pem, where it is the one that the token names. Until then the server may be anybody."""
+def _named_authorities(token: Token, proxy: str, patience: Patience | None) -> str:
+    """Those in the server's cacert.pem that the token names, PEM. The server may be anybody, and the rest anything."""
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname = False
     anybody.verify_mode = ssl.CERT_NONE
@@ -121,15 +129,20 @@ def _shown_bundle(token: Token, proxy: str, patience: Patience | None) -> bytes:
     transport = Transport(proxy=proxy, patience=patience)
     transport.use(anybody)
     try:
-        shown = transport.get(f"https://{token.address}/cacert.pem", headers={}).body(LARGEST_BUNDLE)
+        shown = bundles.certificates_in(_bundle(transport, token).decode("ascii", errors="replace"))
     finally:
         transport.close()
-    if hashlib.sha256(shown).hexdigest() != token.bundle:
+    named = [pem for digest, pem in shown.items() if digest in token.authorities]
+    if not named:
         raise Unreachable(
             f"{token.address} is not the server that the token is from, or changed its authority since: nothing was "
             "said to it. Ask for a new token."
         )
-    return shown
+    return "".join(named)
+
+
+def _bundle(transport: Transport, token: Token) -> bytes:
+    return transport.get(f"https://{token.address}{bundles.PATH}", headers={}).body(bundles.LARGEST)
 
 
 def _ask(transport: Transport, url: str, application: Application) -> Membership:

@@ -17,7 +17,8 @@ from appliance.agent.failure import Rejected, Unreachable
 from appliance.agent.transport import Answer, Transport
 from appliance.domain.package import PackageId
 from appliance.domain.refusal import Refusal
-from appliance.wire import envelope, info, manifest, paths
+from appliance.wire import basic, envelope, info, manifest, paths
+from appliance.wire.basic import Credentials
 from appliance.wire.malformed import Malformed
 
 LARGEST_REPLY = 1024 * 1024
@@ -135,7 +136,7 @@ class HttpRemote:
         answer = self._post(self.transport, body)
         if answer.status == 401 and self._may_answer(answer.header("WWW-Authenticate")):
             answer.abandon()
-            self._authorization = {"Authorization": dial.basic(self.account.user, self.account.password)}
+            self._authorization = {"Authorization": basic.encode(Credentials(self.account.user, self.account.password))}
             answer = self._post(self.transport, body)
         if not 200 <= answer.status < 300:
             answer.abandon()

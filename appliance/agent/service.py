@@ -13,7 +13,7 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.agent import basedir, service_systems, trial, update
+from appliance.agent import basedir, bundle, membership, service_systems, trial, update
 from appliance.agent.failure import Unusable
 from appliance.agent.ownership import guard, sources, trusted
 from appliance.agent.service_plan import (
@@ -164,9 +164,10 @@ def plan_uninstall(options: Options, *, purge: bool = False) -> Plan:
     """All that uninstall does, in its order: the service first."""
     steps: list[Step] = [*_unregister(options)]
     steps += [Remove(path) for path in (*_leftovers(options), options.file, options.home)]
-    steps += [Remove(options.below(name)) for name in (basedir.CONFIG, basedir.BUNDLE)]
+    steps += [Remove(options.below(name)) for name in (basedir.CONFIG, basedir.BUNDLE, basedir.BUNDLE + bundle.SERVER)]
     if purge:
         steps.append(Idle(options.folder))
+        steps.append(Remove(options.below(membership.FILE)))
         # Only what an agent makes: a base directory that was named by mistake keeps the rest
         steps += [Remove(options.below(name), tree=True) for name in (basedir.SPOOL, update.INBOX)]
         logs = (LOGFILE, *(f"{LOGFILE}.{number}" for number in range(1, 4)))

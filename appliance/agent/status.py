@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from appliance.agent import basedir, memory, results
+from appliance.agent import basedir, membership, memory, results
 from appliance.agent.failure import Unusable
 from appliance.agent.files import Files
 from appliance.agent.log import escaped
@@ -52,6 +52,7 @@ def collect(folder: Path, clock: Clock) -> dict[str, Any]:
         why = "cannot be read; ask as its owner" if folder.exists() else "does not exist: no agent ran here"
         raise Unusable(f"The base directory {folder} {why}.")
     known = memory.load(place)
+    joined, fault = _membership(folder, clock.now())
     held = Spool(place, clock, Files())
     held.load()
     done = results.read(place)
@@ -59,6 +60,8 @@ def collect(folder: Path, clock: Clock) -> dict[str, Any]:
         "deviceid": known.device_id,
         "basedir": str(folder),
         "running": basedir.is_held(folder),
+        "membership": joined,
+        "membership_fault": fault,
         "last_contact": _moment(known.last_contact),
         "last_inventory": _moment(known.last_inventory),
         "next_contact": _moment(known.next_contact),
@@ -69,6 +72,25 @@ def collect(folder: Path, clock: Clock) -> dict[str, Any]:
         "results": [{**result, "at": _moment(result["at"])} for result in done],
         "installed": held.history(),
     }
+
+
+def _membership(folder: Path, now: int) -> tuple[dict[str, Any] | None, str]:
+    """What this computer joined, and what is wrong with that; None where it joined nothing."""
+    try:
+        member = membership.load(folder)
+    except Unusable as error:
+        return None, str(error)
+    if member is None:
+        return None, ""
+    due = membership.is_due(member, folder / basedir.BUNDLE, now)
+    return {
+        "server": member.server,
+        "deviceid": member.device_id,
+        "serial": member.serial,
+        "expires": _moment(member.expires_at),
+        "renew_after": _moment(member.renew_after),
+        "state": "ended" if now >= member.expires_at else "due" if due else "good",
+    }, ""
 
 
 def _package(held: Spool, holding: Holding, at: Memory, now: int) -> dict[str, Any]:
@@ -102,9 +124,21 @@ def _moment(at: int) -> str | None:
     return iso(at) if at else None
 
 
+def _identity(document: dict[str, Any]) -> str:
+    joined = document["membership"]
+    if joined is None:
+        return document["membership_fault"] or "did not join a server"
+    certificate = f"joined {joined['server']}, certificate {joined['serial']}"
+    if joined["state"] == "ended":
+        return f"{certificate} ended {joined['expires']}; `agent join` with a new token puts it right"
+    then = "its renewal is due" if joined["state"] == "due" else f"renewed from {joined['renew_after']} on"
+    return f"{certificate} until {joined['expires']}, {then}"
+
+
 def _text(document: dict[str, Any]) -> str:
     lines = [f"Computer       {document['deviceid'] or 'not known yet: no contact was made'}"]
     lines.append(f"Agent          {'running' if document['running'] else 'not running'}, in {document['basedir']}")
+    lines.append(f"Identity       {_identity(document)}")
     for title, key in (("Last contact", "last_contact"), ("Next contact", "next_contact")):
         lines.append(f"{title:15}{document[key] or 'none'}")
     if document["trouble"]:

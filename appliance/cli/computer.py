@@ -15,6 +15,7 @@ from appliance.domain.computer import Computer, ComputerId
 from appliance.domain.identity import Member
 from appliance.domain.search import all_of, any_of, both, parse
 from appliance.operations import computers
+from appliance.operations.agent_passwords import MadePassword, list_passwords, make_password, revoke_password
 from appliance.operations.computers import ComputerFacts
 from appliance.operations.desk import Desk
 from appliance.operations.identity import members
@@ -58,6 +59,16 @@ def fill(family: argparse.ArgumentParser) -> None:
     token.add_argument("--days", type=int, default=1, metavar="N", help="for so many days (default: 1)")
     token.add_argument("--tag", default="", help="TAG of those that join")
     token.add_argument("--group", default="", metavar="NAME", help="static group that they are put into")
+    passwords = word(
+        "passwords",
+        _passwords,
+        "Passwords for agents that cannot join: mode closed answers who sends one over https. Make and revoke them.",
+        "passwords --new agents-2026",
+    )
+    verb = passwords.add_mutually_exclusive_group()
+    verb.add_argument("--new", metavar="NAME", help="make one under this user name; prints it, this once")
+    verb.add_argument("--revoke", metavar="NAME")
+    passwords.add_argument("--json", action="store_true", help="one JSON document")
     delete = word("delete", _delete, "Forget a computer; prints its DEVICEID.", "delete pc-17")
     delete.add_argument("computer", metavar="NAME-OR-DEVICEID")
 
@@ -107,6 +118,44 @@ async def _show(desk: Desk, arguments: argparse.Namespace) -> None:
 
 async def _token(desk: Desk, arguments: argparse.Namespace) -> None:
     print(await make_token(desk, uses=arguments.uses, days=arguments.days, tag=arguments.tag, group=arguments.group))
+
+
+async def _passwords(desk: Desk, arguments: argparse.Namespace) -> None:
+    if arguments.new is not None:
+        _print_made(await make_password(desk, arguments.new), as_json=arguments.json)
+        return
+    if arguments.revoke is not None:
+        await revoke_password(desk, arguments.revoke)
+        return
+    found = await list_passwords(desk)
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "name": one.name,
+                    "created_at": iso(one.created_at),
+                    "created_by": one.created_by,
+                    "used_at": iso(one.used_at) if one.used_at else None,
+                }
+                for one in found
+            ]
+        )
+        return
+    print_table(
+        ("NAME", "MADE", "BY", "LAST USE"),
+        [(one.name, stamp(one.created_at), one.created_by, stamp(one.used_at) if one.used_at else "") for one in found],
+    )
+
+
+def _print_made(made: MadePassword, *, as_json: bool) -> None:
+    told = {"name": made.name, "password": made.password, "realm": made.realm, "server": made.server}
+    if as_json:
+        print_json({**told, "unix": made.unix, "windows": made.windows})
+        return
+    for key, value in told.items():
+        print(f"{key}: {value}")
+    print(f"\nocsinventory-agent.cfg, where user and password are base64, with ca=/path/to/cacert.pem:\n{made.unix}")
+    print(f"installer of the OCS Windows agent, with /CA=cacert.pem:\n{made.windows}")
 
 
 async def _delete(desk: Desk, arguments: argparse.Namespace) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from appliance.domain.computer import ComputerId
 from appliance.domain.group import GroupId
+from appliance.domain.refusal import invalid
+
+REALM = "OCS Inventory agent area"  # as genuine servers have it, unless somebody chose another
+LONGEST_NAME = 64
 
 
 class Mode(str, Enum):
@@ -23,7 +28,8 @@ MEANING: Mapping[Mode, str] = {
     Mode.OPEN: "Computers are who they say; a new DEVICEID takes over the computer that it is like.",
     Mode.OBSERVE: "The same, and every such take-over is noted here.",
     Mode.PROTECT: "Take-overs wait for a decision, and newcomers get no packages before one.",
-    Mode.CLOSED: "Only computers that joined are answered; OCS agents are not.",
+    Mode.CLOSED: "Only computers that joined are answered, and agents from the networks below or with a password for "
+    "agents over https; take-overs wait for a decision.",
 }
 
 
@@ -144,3 +150,27 @@ class JoinToken:
     tag: str
     group: GroupId | None
     group_name: str
+
+
+@dataclass(frozen=True)
+class AgentPassword:
+    """A password for agents that cannot join, as it is kept: without the password. `name`: the user name."""
+
+    id: int
+    name: str
+    created_at: int
+    created_by: str
+    used_at: int | None
+
+
+def checked_agent_name(name: str) -> str:
+    """A user name for agents, which their files and command lines take as it is. Raises Refusal."""
+    name = name.strip()
+    if not re.match(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", name) or len(name) > LONGEST_NAME:
+        raise invalid(
+            "name",
+            "{name!r} is no user name for agents: at most {longest} of a to z, digits and . _ -, no sign first.",
+            name=name[:LONGEST_NAME],
+            longest=LONGEST_NAME,
+        )
+    return name

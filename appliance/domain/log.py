@@ -36,6 +36,8 @@ class Deed(str, Enum):
     MEMBERSHIP_ENDED = "membership ended"
     JOIN_TOKEN_CREATED = "join token created"
     JOIN_TOKEN_REVOKED = "join token revoked"
+    AGENT_PASSWORD_CREATED = "password for agents created"
+    AGENT_PASSWORD_REVOKED = "password for agents revoked"
     IDENTITY_DECIDED = "identity decided"
     GROUP_CREATED = "group created"
     GROUP_CHANGED = "group changed"

@@ -15,6 +15,7 @@ class Kind(Enum):
     UNREACHABLE = "unreachable"  # another party did not answer as it must
     BUSY = "busy"  # somebody else holds it; try again
     FORBIDDEN = "forbidden"  # this account may not do it
+    UNAUTHORIZED = "unauthorized"  # whoever asks must prove first who that is
 
 
 class Term(str):

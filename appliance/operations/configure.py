@@ -137,6 +137,8 @@ async def set_settings(desk: Desk, texts: Mapping[str, str | None]) -> int:
 def _parsed(setting: Setting, text: str | None) -> tuple[str | None, int | None]:
     """A value as it is kept, and as a number where it is one. Raises Refusal."""
     value = setting.parse(text) if text is not None else None
+    if isinstance(value, str):
+        text = value
     if text is not None and isinstance(value, int):
         text = str(value) if re.fullmatch(r"[+-]?[0-9]+", text.strip()) else text.strip()  # sizes keep their letter
     return text, value if isinstance(value, int) else None

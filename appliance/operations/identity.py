@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from appliance.domain.account import Right
 from appliance.domain.computer import Computer, ComputerId
-from appliance.domain.identity import ACCEPT, Case, Decision, Doubt, JoinToken, Member, Mode, rule
+from appliance.domain.identity import ACCEPT, AgentPassword, Case, Decision, Doubt, JoinToken, Member, Mode, rule
 from appliance.domain.log import Deed
 from appliance.domain.messages import DeviceId
+from appliance.domain.network import everywhere, kept_networks
 from appliance.domain.refusal import Refusal, conflict, forbidden, invalid, missing
+from appliance.operations.agent_passwords import turned_away
 from appliance.operations.desk import Desk
 from appliance.settings import Settings
-from appliance.store import computers, configuration, identity, log
+from appliance.store import agent_passwords, computers, configuration, identity, log
 from appliance.store.database import Tx
+from appliance.wire.basic import Credentials
 
 SHOWN = 200  # doubts on the page
 TURNS = 2  # so often back to what it was: then it is no accident
@@ -30,13 +33,15 @@ ADDRESS_SECONDS = 3600
 class Caller:
     """Who is at the other end, as it calls itself, and where it calls from. `certificate`: SHA-256, verified by TLS.
 
-    `authorities`: SHA-256 of those that our agent says it verifies servers with.
+    `authorities`: SHA-256 of those that our agent says it verifies servers with. `credentials`: None over plain HTTP.
     """
 
     user_agent: str
     address: str
     certificate: str = ""
     authorities: tuple[str, ...] = ()
+    is_secure: bool = False  # it came over TLS
+    credentials: Credentials | None = None
 
 
 @asynccontextmanager
@@ -62,9 +67,10 @@ async def _refused(tx: Tx, device_id: DeviceId, caller: Caller) -> Refusal | Non
             tx, Doubt.IMPOSTOR, computer.id, address=caller.address, detail=caller.user_agent
         )  # fmt: skip
         return forbidden("this computer joined: it proves who it is with its certificate, over https.")
-    if mode_of(await configuration.settings(tx)) is Mode.CLOSED:
-        return forbidden("only computers that joined are answered here.")
-    return None
+    settings = await configuration.settings(tx)
+    if mode_of(settings) is not Mode.CLOSED:
+        return None
+    return await turned_away(tx, settings, caller.address, caller.credentials, is_secure=caller.is_secure)
 
 
 async def _not_proven(tx: Tx, computer: Computer | None, caller: Caller) -> Refusal | None:
@@ -154,25 +160,36 @@ async def look_for_clones(tx: Tx, computer: ComputerId, facts: Mapping[str, str]
 
 @dataclass(frozen=True)
 class Standing:
-    """The mode, the doubts, the tokens, and how many computers joined."""
+    """The mode, the doubts, the tokens, and how many computers joined; what else mode closed lets in.
+
+    `everywhere`: those of the networks that have every address of their kind in them.
+    """
 
     mode: Mode
     cases: tuple[Case, ...]
     waiting: int
     tokens: tuple[JoinToken, ...]
     joined: int
+    networks: str
+    everywhere: tuple[str, ...]
+    passwords: tuple[AgentPassword, ...]
 
 
 async def standing(desk: Desk) -> Standing:
     """How identity stands. Raises Refusal."""
     desk.must_have(Right.ADMINISTRATOR)
     async with desk.store.reading() as tx:
+        settings = await configuration.settings(tx)
+        networks = settings.text("IDENTITY_NETWORKS")
         return Standing(
-            mode_of(await configuration.settings(tx)),
+            mode_of(settings),
             tuple(await identity.cases(tx, SHOWN)),
             await identity.open_count(tx),
             tuple(await identity.tokens(tx)),
             len(await identity.members(tx)),
+            networks,
+            tuple(everywhere(kept_networks(networks))),
+            tuple(await agent_passwords.every(tx)),
         )
 
 

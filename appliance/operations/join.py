@@ -7,7 +7,6 @@ right all the same: docs/decisions/0012-joining.md.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 
 from appliance.domain.account import Right
 from appliance.domain.computer import ComputerId
@@ -16,14 +15,15 @@ from appliance.domain.messages import DeviceId
 from appliance.domain.refusal import Refusal, conflict, forbidden, invalid, missing
 from appliance.operations.desk import Desk
 from appliance.operations.identity import Caller, posting
-from appliance.operations.rotation import bundle_of
+from appliance.operations.rotation import lasting_authorities
 from appliance.operations.selection import find_group
 from appliance.store import computers, configuration, groups, identity, log
 from appliance.store.database import Tx
 from appliance.trust import secrets
 from appliance.trust.authority import Issued
 from appliance.trust.membership import RENEW_DAYS, Issuance, issue_member
-from appliance.wire.joining import Application, Membership, Token, encode_token
+from appliance.wire import paths
+from appliance.wire.joining import MOST_AUTHORITIES, Application, Membership, Token, encode_token
 
 DAY = 86_400
 MOST_USES, MOST_DAYS = 100_000, 365
@@ -49,11 +49,10 @@ async def make_token(desk: Desk, *, uses: int = 1, days: int = 1, tag: str = "",
         chosen = await find_group(tx, desk.actor, group) if group.strip() else None
         if chosen is not None and chosen.is_dynamic:
             raise invalid("group", "{name} is a dynamic group: its search says who is in.", name=chosen.name)
-        bundle, known = await bundle_of(tx), await configuration.runtime(tx)
-        if not bundle or "https_port" not in known or "server_name" not in known:
+        authorities, known = await lasting_authorities(tx), await configuration.runtime(tx)
+        if not authorities or "https_port" not in known or "server_name" not in known:
             raise conflict("the server was never started; start it once, so that the token can say where it is.")
-        name = known["server_name"]
-        address = f"[{name}]:{known['https_port']}" if ":" in name else f"{name}:{known['https_port']}"
+        address = str(paths.Location(known["server_name"], int(known["https_port"]), ""))
         expires_at = tx.now + days * DAY
         number = await identity.add_token(
             tx,
@@ -67,7 +66,7 @@ async def make_token(desk: Desk, *, uses: int = 1, days: int = 1, tag: str = "",
         group_name = chosen.name if chosen else ""
         values = {"uses": uses, "days": days, "tag": tag, "group": group_name}
         await log.append(tx, desk.actor, Deed.JOIN_TOKEN_CREATED, str(number), **values)
-    return encode_token(Token(address, hashlib.sha256(bundle.encode()).hexdigest(), secret))
+    return encode_token(Token(address, tuple(authorities[:MOST_AUTHORITIES]), secret))
 
 
 async def revoke_token(desk: Desk, number: int) -> None:
@@ -117,9 +116,9 @@ async def renew(desk: Desk, device_id: DeviceId, caller: Caller) -> Membership:
 
     Raises Refusal.
     """
+    if not caller.certificate:
+        raise forbidden("this computer did not join.")
     async with posting(desk, device_id, caller) as tx:
-        if not caller.certificate:
-            raise forbidden("this computer did not join.")
         now = tx.now
     made = await _issued(desk, device_id, now)
     async with posting(desk, device_id, caller) as tx:

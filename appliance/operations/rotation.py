@@ -208,6 +208,17 @@ async def bundle_of(tx: Tx) -> str:
     return "".join([root.certificate, *([change.former] if change else []), *await kept.foreign_roots(tx)])
 
 
+async def lasting_authorities(tx: Tx) -> list[str]:
+    """SHA-256 of what the server is verified with from now on: our own authority and the roots of others.
+
+    Not the one before it during a change: it is on its way out, perhaps since its key was stolen.
+    """
+    root = await configuration.credential(tx, "authority")
+    if root is None:
+        return []
+    return [chains.fingerprint_of(pem) for pem in (root.certificate, *await kept.foreign_roots(tx))]
+
+
 async def issuers_of_clients(tx: Tx) -> str:
     """The authorities that issued certificates for computers, PEM: our own and all before it.
 

@@ -17,6 +17,7 @@ from appliance.domain.account import (
     wait_after,
 )
 from appliance.domain.log import Deed
+from appliance.domain.network import address_of
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.desk import Desk
 from appliance.store import accounts, log
@@ -25,6 +26,8 @@ from appliance.store.database import Tx
 
 FORGET_ADDRESS = 3600  # seconds without a failure after which an address begins anew
 FORGET = 30 * 86_400  # and after which a name does
+AGENT_TRIES = 20  # wrong passwords of agents at one address: so many at once, then one in AGENT_SECONDS
+AGENT_SECONDS = 6
 LOGGED_NAME = 40  # characters of a name that nobody has: it may be a password in the wrong field
 
 
@@ -94,6 +97,31 @@ async def forget(tx: Tx, account: Account) -> None:
     await accounts.put_failures(tx, f"name {account.name}", Failures())
 
 
+# Agents. Nobody guesses their passwords, which the server makes; what is bounded is the work. They wait seconds only:
+# at the same address may be many whose password is right.
+
+
+async def agents_wait(tx: Tx, address: str) -> int:
+    """Seconds until a password of an agent at that address is looked at again; 0: now."""
+    tries, last_at = await _agent_tries(tx, address)
+    return last_at + AGENT_SECONDS - tx.now if tries >= AGENT_TRIES else 0
+
+
+async def agent_failed(tx: Tx, address: str) -> None:
+    """An agent at that address brought a wrong password."""
+    await accounts.purge_failures_of(tx, "agents", tx.now - AGENT_TRIES * AGENT_SECONDS)
+    tries, _ = await _agent_tries(tx, address)
+    await accounts.put_failures(tx, f"agents {_network(address)}", Failures(tries + 1, tx.now))
+
+
+async def _agent_tries(tx: Tx, address: str) -> tuple[int, int]:
+    """How many count by now, and when the last one was."""
+    kept = await accounts.failures(tx, f"agents {_network(address)}")
+    if kept.last_at > tx.now:
+        return 0, 0  # the clock was wrong then
+    return max(0, kept.count - (tx.now - kept.last_at) // AGENT_SECONDS), kept.last_at
+
+
 async def _of_name(tx: Tx, name: str) -> Failures:
     return await accounts.failures(tx, f"name {name[:LONGEST_NAME]}")
 
@@ -106,8 +134,7 @@ def _charged(who: str, before: Failures, free: int, now: int) -> Charge:
 
 def _network(address: str) -> str:
     """An address, or the network that one IPv6 subscriber has."""
-    try:
-        found = ipaddress.ip_address(address.split("%")[0])
-    except ValueError:
+    found = address_of(address)
+    if found is None:
         return address[:45]
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))

@@ -284,6 +284,11 @@ async def purge_failures(tx: Tx, before: int) -> None:
     await tx.run("DELETE FROM login_failure WHERE last_at <= ? AND blocked_till <= ?", (before, tx.now))
 
 
+async def purge_failures_of(tx: Tx, kind: str, before: int) -> None:
+    """Forget those of one kind, such as `address`, that have not failed since."""
+    await tx.run("DELETE FROM login_failure WHERE who GLOB ? AND last_at <= ?", (f"{kind} *", before))
+
+
 # Tokens
 
 

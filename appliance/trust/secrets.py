@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import secrets
+
+PASSWORD_BYTES = 20
 
 
 def new_secret() -> str:
@@ -12,8 +15,13 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_password() -> str:
+    """160 random bits as 32 letters and digits, which stand as they are in any file, command line or address."""
+    return base64.b32encode(secrets.token_bytes(PASSWORD_BYTES)).decode("ascii").lower()
+
+
 def digest(secret: str) -> str:
-    """What is kept of a secret. One round is enough: nobody guesses 256 random bits."""
+    """What is kept of a secret. One round is enough: nobody guesses so many random bits."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 

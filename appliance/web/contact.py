@@ -20,8 +20,8 @@ from appliance.operations.take_inventory import take_inventory
 from appliance.settings import Settings
 from appliance.web.keys import ANNOUNCED, DESK, GATE
 from appliance.web.refusals import line
+from appliance.wire import basic, envelope, markup
 from appliance.wire import contact as wire
-from appliance.wire import envelope, markup
 from appliance.wire.malformed import TooLarge
 
 OWN_AGENT = "OCS-Agent"  # our agent says here what it is: genuine servers refuse any User-Agent but their own
@@ -109,12 +109,16 @@ def _decode(body: bytes, settings: Settings, limit: int) -> tuple[Request, envel
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who asks. A certificate that TLS let through is one of our own authority's; whose it is, the database knows."""
+    """Who asks. A certificate that TLS let through is one of our own authority's; whose it is, the database knows.
+
+    A password over plain HTTP was heard by others: it is not even read.
+    """
     tls = request.transport.get_extra_info("ssl_object") if request.transport else None
     shown = tls.getpeercert(binary_form=True) if tls else None
     certificate = hashlib.sha256(shown).hexdigest() if shown else ""
     known = tuple(_DIGEST.findall(request.headers.get(BUNDLE, "")[:LONGEST_BUNDLE]))
-    return Caller(_called(request), request.remote or "", certificate, known)
+    credentials = basic.decode(request.headers.get("Authorization", "")) if tls else None
+    return Caller(_called(request), request.remote or "", certificate, known, tls is not None, credentials)
 
 
 def _called(request: web.Request) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from aiohttp import web
 
+from appliance.domain.identity import REALM
 from appliance.domain.refusal import Kind, Refusal
+from appliance.wire import basic
 from appliance.wire.malformed import Malformed, TooLarge
 
 LOG = logging.getLogger("ocs.web")
@@ -20,7 +23,9 @@ STATUS = {
     Kind.UNREACHABLE: 502,
     Kind.BUSY: 503,
     Kind.FORBIDDEN: 403,
+    Kind.UNAUTHORIZED: 401,
 }
+CHALLENGE = basic.challenge(REALM)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +36,10 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except Refusal as refusal:
-        return line(STATUS[refusal.kind], str(refusal))
+        response = line(STATUS[refusal.kind], _for_strangers(refusal))
+        if refusal.kind is Kind.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = CHALLENGE
+        return response
     except TooLarge as malformed:
         return line(413, str(malformed))
     except Malformed as malformed:
@@ -48,6 +56,14 @@ async def answer_refusals(request: web.Request, handler: Handler) -> web.StreamR
     except Exception:
         LOG.exception("a request ended in a bug")
         return line(500, "internal error")
+
+
+def _for_strangers(refusal: Refusal) -> str:
+    """Where the server's files lie is told to its log alone."""
+    if not any(isinstance(value, Path) for value in refusal.values.values()):
+        return str(refusal)
+    LOG.warning("%s", refusal)
+    return "the server cannot use its data now; its log says why"
 
 
 def is_gone(request: web.Request) -> bool:

@@ -1,6 +1,6 @@
 """Joining: the token that a person carries to a computer, and what computer and server say to each other. JSON.
 
-The token is one word: where the server is, the SHA-256 of the cacert.pem that it must show, and a secret.
+The token is one word: where the server is, the SHA-256 of each authority that may verify it, and a secret.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from appliance.wire.malformed import Malformed
 JOIN = "/join"
 RENEW = "/join/renew"
 LARGEST = 64 * 1024  # bytes, of a question or an answer
+MOST_AUTHORITIES = 16
 _BEGIN = "ocs-join-"
 _LONGEST_TOKEN = 2000
 _LONGEST_TEXT = 32 * 1024
+_AUTHORITIES = re.compile(rf"^[0-9a-f]{{64}}(?:,[0-9a-f]{{64}}){{0,{MOST_AUTHORITIES - 1}}}\Z")
 
 Message = TypeVar("Message")
 
@@ -31,7 +33,7 @@ class Token:
     """What a join token says."""
 
     address: str  # host:port, over TLS
-    bundle: str  # SHA-256 of cacert.pem, hexadecimal
+    authorities: tuple[str, ...]  # SHA-256 of their certificates, hexadecimal
     secret: str
 
 
@@ -56,7 +58,7 @@ class Membership:
 
 def encode_token(token: Token) -> str:
     """One word that survives mail, chat and a shell."""
-    text = "\n".join((token.address, token.bundle, token.secret))
+    text = "\n".join((token.address, ",".join(token.authorities), token.secret))
     return _BEGIN + base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
 
 
@@ -68,14 +70,14 @@ def decode_token(text: str) -> Token:
     packed = word[len(_BEGIN) :]
     try:
         plain = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True).decode("ascii")
-        address, bundle, secret = plain.split("\n")
+        address, authorities, secret = plain.split("\n")
         where = paths.parse_location(address, "address")
     except (ValueError, Refusal):
         raise Malformed("the join token is damaged; copy the whole of it") from None
-    fits = re.fullmatch(r"[0-9a-f]{64}", bundle) and re.fullmatch(r"[\w-]{20,200}", secret, re.ASCII)
+    fits = _AUTHORITIES.match(authorities) and re.fullmatch(r"[\w-]{20,200}", secret, re.ASCII)
     if not fits or where.folder or not where.port:
         raise Malformed("the join token is damaged; copy the whole of it")
-    return Token(address, bundle, secret)
+    return Token(address, tuple(authorities.split(",")), secret)
 
 
 def encode(message: Application | Membership) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.agent import basedir, service, service_plan, service_systems, settings, update
+from appliance.agent import basedir, bundle, service, service_plan, service_systems, settings, update
 from appliance.agent.failure import Unusable
 from appliance.agent.ownership import guard, trusted
 from appliance.agent.service import Options, install, plan_install, plan_uninstall, uninstall
@@ -154,6 +154,20 @@ def test_purging_removes_the_spool_and_nothing_that_an_agent_did_not_make(lab: L
     (folder / "notes of an administrator").unlink()
     (folder / "spool").mkdir()
     (folder / "spool/state.json").touch()
+    uninstall(lab.options, purge=True, machine=lab.machine)
+    assert lab.modes() == {}
+
+
+def test_what_the_agent_made_itself_beside_its_bundle_goes_with_it_and_who_it_is_when_purged(lab: Lab) -> None:
+    install(lab.options, machine=lab.machine)
+    folder = lab.at(BASE)
+    (folder / "spool").mkdir()
+    (folder / "spool/state.json").touch()
+    (folder / "member.pem").write_text("certificate and key of a computer that joined")
+    bundle.keep(folder / "cacert.pem", CERTIFICATE.decode(), CERTIFICATE)  # the server had a new one
+    assert (folder / "cacert.pem.server").is_file()
+    uninstall(lab.options, machine=lab.machine)
+    assert list(lab.modes()) == [BASE, f"{BASE}/member.pem", f"{BASE}/spool", f"{BASE}/spool/state.json"]
     uninstall(lab.options, purge=True, machine=lab.machine)
     assert lab.modes() == {}
 

@@ -15,6 +15,7 @@ from appliance.agent.driver import run_once
 from appliance.agent.notice import Answer
 from appliance.agent.record import Phase
 from appliance.agent.world import World
+from appliance.clock import iso
 from appliance.domain.package import Notice
 from appliance.domain.tempo import Tempo
 from tests.agent.kit import Built, Lab, package
@@ -125,3 +126,64 @@ def test_the_table_has_a_line_and_a_reason_for_each_package(lab: Lab, capsys: py
     document = json.loads(capsys.readouterr().out)
     assert document["spool"][0]["fetched"] == 0
     assert document["running"] is False
+
+
+MEMBER = """deviceid: pc-1-2026-01-31-09-30-00
+server: https://ocs.example.org:4343/ocsinventory
+renew-after: {renew}
+expires: {expires}
+-----BEGIN CERTIFICATE-----
+MBIwEKADAgECAgcPQkAPQkABMAA=
+-----END CERTIFICATE-----
+"""
+
+
+def identity(lab: Lab, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line of the table that tells of the membership."""
+    status.show(lab.folder, lab.clock, as_json=False)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Identity ")]
+    return line.removeprefix("Identity").strip()
+
+
+def test_what_the_computer_joined_and_until_when_stands_in_the_status(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.start()
+    assert identity(lab, capsys) == "did not join a server"
+    document = status.collect(lab.folder, lab.clock)
+    assert (document["membership"], document["membership_fault"]) == (None, "")
+    now, file = lab.clock.now(), lab.folder / "member.pem"
+    joined = "joined https://ocs.example.org:4343/ocsinventory, certificate f42400f424001"
+    for renew, expires, state, said in (
+        (now + 60, now + 90, "good", f"{joined} until {iso(now + 90)}, renewed from {iso(now + 60)} on"),
+        (now, now + 90, "due", f"{joined} until {iso(now + 90)}, its renewal is due"),
+        (now - 60, now, "ended", f"{joined} ended {iso(now)}; `agent join` with a new token puts it right"),
+    ):
+        file.write_text(MEMBER.format(renew=renew, expires=expires))
+        file.chmod(0o600)
+        assert identity(lab, capsys) == said
+        assert status.collect(lab.folder, lab.clock)["membership"] == {
+            "server": "https://ocs.example.org:4343/ocsinventory",
+            "deviceid": "pc-1-2026-01-31-09-30-00",
+            "serial": "f42400f424001",
+            "expires": iso(expires),
+            "renew_after": iso(renew),
+            "state": state,
+        }
+    status.show(lab.folder, lab.clock, as_json=True)
+    assert json.loads(capsys.readouterr().out)["membership"]["state"] == "ended"
+
+
+def test_a_membership_that_cannot_be_read_is_said_and_the_rest_is_shown(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken(lab, one := package(data=b"x"))
+    file = lab.folder / "member.pem"
+    file.write_text("nothing of the kind")
+    file.chmod(0o600)
+    assert "is damaged; `agent join` with a new token puts it right" in identity(lab, capsys)
+    file.chmod(0o644)
+    assert "can be read by others; chmod 600 it" in identity(lab, capsys)
+    document = status.collect(lab.folder, lab.clock)
+    assert (document["membership"], document["spool"][0]["package"]) == (None, one.id)
+    assert "chmod 600" in document["membership_fault"]

@@ -329,8 +329,10 @@ def progress(device_id: DeviceId, package: str, fetched: int) -> bytes:
     return contact.encode_progress(Progress(device_id, package, fetched))
 
 
-async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.2.7", certificate: str = "") -> Any:
-    """A message straight to its operation: the reply value, None for a result."""
+async def tell(
+    desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.2.7", certificate: str = "", **rest: Any
+) -> Any:
+    """A message straight to its operation: the reply value, None for a result. `rest`: of the Caller."""
     from appliance.domain.messages import Inventory, Prolog
     from appliance.operations.answer_contact import answer_contact
     from appliance.operations.identity import Caller
@@ -339,7 +341,7 @@ async def tell(desk: Desk, xml: bytes, agent: str = UNIX, address: str = "192.0.
     from appliance.operations.take_inventory import take_inventory
 
     message = contact.decode_request(xml)
-    caller = Caller(agent, address, certificate)
+    caller = Caller(agent, address, certificate, **rest)
     if isinstance(message, Prolog):
         return await answer_contact(desk, message, caller)
     if isinstance(message, Inventory):

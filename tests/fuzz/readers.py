@@ -5,6 +5,7 @@ A reader here also does with the value what its callers do next, and holds that 
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,19 @@ from appliance.domain.package import Package, PackageId, Payload
 from appliance.domain.password import checked_password
 from appliance.domain.refusal import Refusal
 from appliance.settings import SETTINGS
-from appliance.wire import archive, backup, contact, envelope, info, joining, manifest, markup, paths
+from appliance.wire import (
+    archive,
+    backup,
+    basic,
+    certificate,
+    contact,
+    envelope,
+    info,
+    joining,
+    manifest,
+    markup,
+    paths,
+)
 from appliance.wire.malformed import Malformed
 
 LIMIT = 4 * 1024 * 1024  # bytes that a message may inflate to here
@@ -115,6 +128,20 @@ def _membership(data: bytes) -> None:
     joining.decode_membership(data)
 
 
+def _authorization(data: bytes) -> None:
+    told = basic.decode(data.decode("utf-8", "surrogateescape"))
+    if told is None:
+        raise Malformed("it is no HTTP Basic")
+    assert basic.decode(basic.encode(told)) == told
+
+
+def _certificate(data: bytes) -> None:
+    """Its serial number, from DER; what is no certificate has none."""
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(data).decode()}\n-----END CERTIFICATE-----"
+    if not certificate.serial_of(pem):
+        raise Malformed("it is no certificate")
+
+
 def _location(data: bytes) -> None:
     paths.parse_location(_text(data), "location")
 
@@ -193,9 +220,11 @@ READERS: Mapping[str, Reader] = {
         Reader("backup-header", _backup_header, "archive"),
         Reader("archive", _archive, "archive"),
         Reader("token", _token, "words"),
+        Reader("authorization", _authorization, "words"),
         Reader("location", _location, "words"),
         Reader("criterion", _criterion, "words"),
         Reader("size", _size, "words"),
+        Reader("certificate", _certificate, "der"),
         Reader("package-form", _package_form, "forms"),
         Reader("user-form", _user_form, "forms"),
         Reader("group-form", _group_form, "forms"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -14,12 +15,18 @@ from pathlib import Path
 
 import pytest
 
+from appliance.domain.account import Profile, Role
+from appliance.operations.accounts import create_user
+from appliance.operations.agent_passwords import make_password, revoke_password
 from appliance.operations.configure import set_setting
 from appliance.operations.desk import Desk
 from appliance.operations.rotation import finish_rotation, rotate_authority
 from appliance.trust.authority import Issued, issue_server, make_authority
 from appliance.trust.membership import issue_member
-from appliance.wire import envelope
+from appliance.web.api.routes import routes as api_routes
+from appliance.web.console.routes import routes as console_routes
+from appliance.wire import basic, envelope
+from appliance.wire.basic import Credentials
 from appliance.wire.joining import Application, Token, decode_membership, decode_token, encode, encode_token
 from tests.agent.evil import Authority
 from tests.agent.evil import serving as evil_serving
@@ -140,20 +147,24 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("evil"), "evil")
 
 
-@pytest.mark.parametrize("shows", ["another authority", "the real cacert.pem", "nothing", "too much"])
+@pytest.mark.parametrize(
+    "shows", ["another authority", "the real cacert.pem", "the real one and its own", "nothing", "too much"]
+)
 def test_another_server_is_told_nothing(server: Running, tmp_path: Path, authority: Authority, shows: str) -> None:
     real = decode_token(token(server))
+    its_own, bundle = authority.bundle.read_bytes(), server.get("/cacert.pem", secure=True).body
     bodies = {
-        "another authority": authority.bundle.read_bytes(),
-        "the real cacert.pem": server.get("/cacert.pem", secure=True).body,
+        "another authority": its_own,
+        "the real cacert.pem": bundle,
+        "the real one and its own": its_own + bundle,  # only what the token names may verify it
         "nothing": b"",
         "too much": b"x" * 300_000,
     }
-    assert hashlib.sha256(bodies["the real cacert.pem"]).hexdigest() == real.bundle
+    assert real.authorities == (hashlib.sha256(ssl.PEM_cert_to_DER_cert(bundle.decode())).hexdigest(),)
     computer = Computer(tmp_path / "base")
     with evil_serving(authority.context()) as evil:
         evil.answers["/cacert.pem"] = bodies[shows]
-        said = computer.agent("join", encode_token(Token(evil.address, real.bundle, real.secret)), code=1)
+        said = computer.agent("join", encode_token(Token(evil.address, real.authorities, real.secret)), code=1)
     assert "did not join" in said
     assert [(method, path, body) for method, path, _, body in evil.requests] == [("GET", "/cacert.pem", b"")]
     assert real.secret not in repr(evil.requests)
@@ -178,7 +189,7 @@ def test_a_token_that_is_worth_nothing_is_refused_in_one_sentence(server: Runnin
     elif why == "ended":
         rows_changed(server, "UPDATE join_token SET expires_at = 1")
     else:
-        word = encode_token(Token(real.address, real.bundle, "x" * 43))
+        word = encode_token(Token(real.address, real.authorities, "x" * 43))
     assert "used up or has ended" in Computer(tmp_path / "base").agent("join", word, code=1)
     assert members(server) == []
 
@@ -309,6 +320,59 @@ def test_what_lets_a_person_in_opens_nothing_of_the_agents_and_nothing_goes_in_a
     assert secret not in server.log.read_text().replace(f"secret={secret}", "")
 
 
+def test_a_password_for_agents_opens_their_address_in_mode_closed_and_nothing_else(
+    server: Running, alpha: Pair, tmp_path: Path
+) -> None:
+    made = on_desk(server.data, make_password, "matrix")
+    on_desk(server.data, create_user, Profile("anna", Role.ADMINISTRATOR), PASSWORD)
+    brought = {"Authorization": basic.encode(Credentials(made.name, made.password))}
+    on_desk(server.data, set_setting, "IDENTITY_MODE", "closed")
+    try:
+        beta = envelope.pack(prolog(BETA))
+        assert server.ask("POST", "/ocsinventory", beta, brought, secure=True).status == 200
+        for path in (f"/ocsinventory?user=matrix&password={made.password}", f"/ocsinventory?matrix:{made.password}"):
+            assert server.ask("POST", path, beta, secure=True).status == 401, "never in an address"
+        # neither for a computer that joined, nor with a certificate that is none, nor to join
+        assert server.ask("POST", "/ocsinventory", envelope.pack(prolog(ALPHA)), brought, secure=True).status == 403
+        never = pair(issue_member(authority_of(server), BETA, clock())).offered(tmp_path, server.authority)
+        assert asked(server, never, "POST", "/ocsinventory", beta, 0, **brought).status == 403
+        for body in (encode(Application("", ALPHA)), encode(Application(made.password, BETA))):
+            for path in ("/join", "/join/renew"):
+                answer = server.ask("POST", path, body, brought, secure=True)
+                assert (answer.status, "www-authenticate" in answer.headers) == (403, False)
+        # no address of the console and of the API answers otherwise than without it
+        for method, path in everything_at_the_console():
+            with_it, without = (server.ask(method, path, None, sent, console=True) for sent in (brought, {}))
+            assert (with_it.status, with_it.headers.get("location")) == (
+                without.status,
+                without.headers.get("location"),
+            ), path
+            assert with_it.status in (302, 303, 401, 403, 404) or path in OPEN_TO_ALL, (path, with_it.status)
+        # and what opens those is no password for agents
+        for user, password in (("anna", PASSWORD), ("matrix", "x"), ("", made.password), (made.password, "matrix")):
+            other = {"Authorization": basic.encode(Credentials(user, password))}
+            assert server.ask("POST", "/ocsinventory", beta, other, secure=True).status == 401
+        bearer = {"Authorization": f"Bearer {made.password}"}
+        assert server.ask("POST", "/ocsinventory", beta, bearer, secure=True).status == 401
+        assert server.ask("GET", "/api/v1/computers", None, bearer, console=True).status == 401
+        assert made.password not in server.log.read_text().replace(f"password={made.password}", "")
+    finally:
+        on_desk(server.data, set_setting, "IDENTITY_MODE", None)
+        on_desk(server.data, revoke_password, "matrix")
+
+
+PASSWORD = "a long password of anna"
+OPEN_TO_ALL = {"/sign-in", "/healthz", "/preferences", "/second-factor"}
+
+
+def everything_at_the_console() -> Iterator[tuple[str, str]]:
+    """Every address of the console and the API, with something in each of its places."""
+    console = [(route.method, route.path) for route in console_routes()]
+    api = [(route.method, route.pattern) for route in api_routes()]
+    for method, path in console + api:
+        yield method, re.sub(r"\{\w+(?::(?:[^{}]|\{[^{}]*\})*)?\}", "1" * 10, path)
+
+
 def test_a_computers_certificate_is_no_servers(server: Running, alpha: Pair, tmp_path: Path) -> None:
     path = tmp_path / "server.pem"
     path.write_text(f"{alpha.certificate}\n{alpha.private_key}\n")
@@ -381,6 +445,38 @@ def test_a_change_of_authority_leaves_computers_that_joined_in_and_renews_their_
         computer.agent("--once")
         assert before.split()[1] == after.split()[1]
         assert computer.member.read_text() == after
+
+
+def test_a_token_made_before_a_change_of_authority_is_good_while_cacert_pem_has_both(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        before, late = token(server), token(server)
+        on_desk(server.data, rotate_authority)
+        until(lambda: shows_the_new(server), "the new one is taken up")
+        during = token(server)
+        for number, word in enumerate((before, during)):
+            computer = Computer(tmp_path / f"base-{number}")
+            assert "This computer joined" in computer.agent("join", word)
+            assert (computer.folder / "cacert.pem").read_text().count("BEGIN CERTIFICATE") == 2
+            computer.agent("--once")
+            (name,) = members(server)
+            must("computer", "delete", name, data=server.data)  # two in one second would have the same DEVICEID
+        later = token(server)
+        assert len(decode_token(later).authorities) == 1, "the one that goes is not named any more"
+        on_desk(server.data, finish)
+        until(lambda: not two(server), "the old one is gone")
+        said = Computer(tmp_path / "late").agent("join", late, code=1)
+        assert "changed its authority since" in said
+        assert members(server) == []
+        assert "This computer joined" in Computer(tmp_path / "later").agent("join", later)
+
+
+def shows_the_new(server: Running) -> bool:
+    """Whether a client that knows only the newest authority verifies the server."""
+    newest = ssl.create_default_context(cadata=authority_of(server).certificate)
+    try:
+        return asked(server, newest, "GET", "/cacert.pem").status == 200
+    except ssl.SSLCertVerificationError:
+        return False
 
 
 def two(server: Running) -> list[str]:

@@ -46,7 +46,7 @@ LOG = logging.getLogger("ocs.api")
 ROOT = "/api/v1"
 JSON = "application/json"
 BAD_TOKEN_SECONDS = 0.5  # before the answer to a token that could be one and is none
-UNAUTHORIZED, INTERNAL = "unauthorized", "internal"  # what is no Refusal
+INTERNAL = "internal"  # what is no Refusal
 PLACES: Mapping[str, tuple[str, Schema]] = {
     **{
         name: ("[0-9]{1,15}", number(f"Number of the {what}."))
@@ -58,6 +58,7 @@ PLACES: Mapping[str, tuple[str, Schema]] = {
             "token": "token",
             "activation": "activation",
             "doubt": "doubt",
+            "password": "password for agents",
         }.items()
     },
     "package": ("[0-9]{10}", text("Id of the package.", pattern="^[0-9]{10}$")),
@@ -87,7 +88,7 @@ FIELDS = {"warn-text": "warn.text", "warn-countdown": "warn.countdown"}
 FAULT = named(
     "Fault",
     told(
-        kind=one_of([*(kind.value for kind in Kind), UNAUTHORIZED, INTERNAL], "For programs."),
+        kind=one_of([*(kind.value for kind in Kind), INTERNAL], "For programs."),
         field=text('The key of the request that the sentence speaks of, such as search.0.0.field; "": none.'),
         sentence=text("For people: what was wrong and what to do."),
     ),
@@ -294,7 +295,8 @@ async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse
         return _failed(request, STATUS[refusal.kind], error_of(refusal))
     except web.HTTPUnauthorized as met:
         headers = {"WWW-Authenticate": met.headers["WWW-Authenticate"]}
-        return _failed(request, 401, {"kind": UNAUTHORIZED, "field": "", "sentence": met.text or ""}, headers)
+        fault = {"kind": Kind.UNAUTHORIZED.value, "field": "", "sentence": met.text or ""}
+        return _failed(request, 401, fault, headers)
     except web.HTTPException as met:
         kind, sentence = _MET.get(met.status, (Kind.INVALID.value, met.reason))
         headers = {"Allow": met.headers["Allow"]} if "Allow" in met.headers else {}

@@ -1,4 +1,4 @@
-"""Who computers are: tokens to join with, the doubts that wait for a decision, certificates that are void."""
+"""Who computers are: tokens to join with, passwords for agents, doubts that wait, certificates that are void."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from appliance.clock import iso
 from appliance.domain.computer import ComputerId
-from appliance.domain.identity import Case, Decision, Doubt, JoinToken, Mode
+from appliance.domain.identity import LONGEST_NAME, AgentPassword, Case, Decision, Doubt, JoinToken, Mode
+from appliance.operations.agent_passwords import make_password, revoke_password
 from appliance.operations.identity import decide, end_membership, standing
 from appliance.operations.join import make_token, revoke_token
 from appliance.web.api.frame import ApiRoute, Call, Doc
@@ -43,6 +44,16 @@ DOUBT = named(
         decision=one_of([decision.value for decision in Decision], '"": it waits.'),
     ),
 )
+PASSWORD = named(
+    "AgentPassword",
+    told(
+        id=number(),
+        name=text("The user name."),
+        created_at=moment(),
+        created_by=text(),
+        used_at=or_null(moment("To the hour.")),
+    ),
+)
 STANDING = named(
     "Identity",
     told(
@@ -51,12 +62,22 @@ STANDING = named(
         waiting=number("Doubts that wait."),
         doubts=rows(DOUBT),
         tokens=rows(TOKEN),
+        networks=text("From which mode closed answers all agents. Changed as the setting IDENTITY_NETWORKS."),
+        passwords=rows(PASSWORD),
     ),
+)
+MADE_PASSWORD = told(
+    name=text("The user name."),
+    password=text("Shown this once. OCS Unix agents want it, and the user name, as base64."),
+    realm=text(),
+    server=text('URL for agents. "": the server was never started.'),
+    unix=text("Lines for ocsinventory-agent.cfg."),
+    windows=text("Options for the installer of the OCS Windows agent."),
 )
 
 
 async def show(call: Call) -> object:
-    """The mode, the doubts and the tokens."""
+    """The mode, the doubts, the tokens, and what else mode closed lets in."""
     found = await standing(call.desk)
     return {
         "mode": found.mode.value,
@@ -64,6 +85,8 @@ async def show(call: Call) -> object:
         "waiting": found.waiting,
         "doubts": [_doubt(case) for case in found.cases],
         "tokens": [_token(token) for token in found.tokens],
+        "networks": found.networks,
+        "passwords": [_password(password) for password in found.passwords],
     }
 
 
@@ -77,6 +100,24 @@ async def make(call: Call) -> object:
 async def revoke(call: Call) -> None:
     """Nobody joins with that token any more."""
     await revoke_token(call.desk, call.number("token"))
+
+
+async def make_for_agents(call: Call) -> object:
+    """A password for agents that cannot join; it is told this once."""
+    made = await make_password(call.desk, call.body["name"])
+    return {
+        "name": made.name,
+        "password": made.password,
+        "realm": made.realm,
+        "server": made.server,
+        "unix": made.unix,
+        "windows": made.windows,
+    }
+
+
+async def revoke_for_agents(call: Call) -> None:
+    """No agent is answered with that password any more."""
+    await revoke_password(call.desk, call.number("password"))
 
 
 async def settle(call: Call) -> object:
@@ -98,6 +139,16 @@ def _token(token: JoinToken) -> dict[str, Any]:
         "uses": token.uses,
         "tag": token.tag,
         "group": token.group_name,
+    }
+
+
+def _password(password: AgentPassword) -> dict[str, Any]:
+    return {
+        "id": password.id,
+        "name": password.name,
+        "created_at": iso(password.created_at),
+        "created_by": password.created_by,
+        "used_at": iso(password.used_at) if password.used_at else None,
     }
 
 
@@ -138,6 +189,13 @@ ROUTES = (
         ),
     ),
     ApiRoute("DELETE", "/api/v1/identity/tokens/{token}", revoke),
+    ApiRoute(
+        "POST",
+        "/api/v1/identity/passwords",
+        make_for_agents,
+        doc=Doc(MADE_PASSWORD, asked("name", name=text(minLength=1, maxLength=LONGEST_NAME))),
+    ),
+    ApiRoute("DELETE", "/api/v1/identity/passwords/{password}", revoke_for_agents),
     ApiRoute("POST", "/api/v1/identity/doubts/{doubt}", settle, doc=Doc(DOUBT, asked("accept", accept=flag()))),
     ApiRoute("DELETE", "/api/v1/computers/{computer}/membership", end),
 )

@@ -30,7 +30,7 @@ TAGS = {
     "users": "Users.",
     "account": "One's own account.",
     "certificates": "Certificates.",
-    "identity": "Who computers are: tokens to join with, and doubts.",
+    "identity": "Who computers are: tokens to join with, passwords for agents, doubts.",
     "logbook": "The log.",
     "openapi": "This document.",
 }

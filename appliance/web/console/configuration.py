@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     N_("Packages"): ("FRAGMENT_SIZE", "UPLOAD_LIMIT", "SCRUB_DAYS"),
     N_("Contacts"): ("PROLOG_FREQ", "FREQUENCY", "INVENTORY_ON_STARTUP", "REFUSED_AGENTS"),
-    N_("Identity"): ("IDENTITY_MODE", "AUTO_DUPLICATE_LVL", "ACCEPT_TAG_UPDATE_FROM_CLIENT"),
+    N_("Identity"): ("IDENTITY_MODE", "IDENTITY_NETWORKS", "AUTO_DUPLICATE_LVL", "ACCEPT_TAG_UPDATE_FROM_CLIENT"),
     N_("Limits"): (
         "CONTACT_WIRE_LIMIT",
         "CONTACT_INFLATED_LIMIT",

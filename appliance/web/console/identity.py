@@ -1,4 +1,4 @@
-"""Identity: what computers may do that did not join, tokens to join with, and the posts that wait for a decision."""
+"""Identity: what computers may do that did not join, tokens to join with, passwords for agents, and posts that wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from appliance.domain.computer import ComputerId
 from appliance.domain.group import Group
 from appliance.domain.identity import ACCEPT, ASKED, DECIDED, MEANING, REFUSE, Case, Decision, Mode
 from appliance.domain.refusal import Refusal, invalid
-from appliance.operations.configure import set_setting
+from appliance.operations.agent_passwords import MadePassword, make_password, revoke_password
+from appliance.operations.configure import set_settings
 from appliance.operations.groups import list_groups
 from appliance.operations.identity import Standing, decide, end_membership, standing
 from appliance.operations.join import make_token, revoke_token
@@ -32,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class IdentityPage:
-    """The mode, the doubts, the tokens and the forms."""
+    """The mode, the doubts, the tokens, the passwords and the forms."""
 
     standing: Standing
     waiting: Sequence[Line]
@@ -41,6 +42,7 @@ class IdentityPage:
     modes: Mapping[Mode, str]
     mode: Form
     token: Form
+    password: Form
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,31 @@ class JoinTokenPage:
     text: str
 
 
+@dataclass(frozen=True)
+class AgentPasswordPage:
+    """A password for agents that was made."""
+
+    made: MadePassword
+
+
 async def identity_page(visit: Visit) -> web.StreamResponse:
     """The page."""
     return visit.page("identity.html", await _page(visit))
 
 
 async def change_mode(visit: Visit) -> web.StreamResponse:
-    """Another mode."""
+    """Another mode, other networks; both or none."""
+    form = visit.fields
+    wanted: dict[str, str | None] = {"IDENTITY_MODE": form.text("mode")}
+    if "networks" in form.values:
+        wanted["IDENTITY_NETWORKS"] = form.text("networks") or None
     try:
-        await set_setting(visit.desk, "IDENTITY_MODE", visit.fields.text("mode"))
+        await set_settings(visit.desk, wanted)
     except Refusal as refusal:
-        page = await _page(visit, mode=visit.fields.refused("mode", visit.words.refusal(refusal)))
+        field = "networks" if refusal.field == "IDENTITY_NETWORKS" else "mode"
+        page = await _page(visit, mode=form.refused(field, visit.words.refusal(refusal)))
         return visit.refused("identity.html", page, refusal)
-    return visit.go("/identity", "The mode is kept; it holds from the next contact on.")
+    return visit.go("/identity", "Mode and networks are kept; they hold from the next contact on.")
 
 
 async def token(visit: Visit) -> web.StreamResponse:
@@ -87,6 +101,22 @@ async def revoke(visit: Visit) -> web.StreamResponse:
     return visit.go("/identity", "The token was revoked.")
 
 
+async def password(visit: Visit) -> web.StreamResponse:
+    """A password for agents. It stands in the answer itself, and nowhere else."""
+    form = visit.fields
+    try:
+        made = await make_password(visit.desk, form.text("name"))
+    except Refusal as refusal:
+        return visit.refused("identity.html", await _page(visit, password=visit.with_error(form, refusal)), refusal)
+    return visit.page("identity_password.html", AgentPasswordPage(made))
+
+
+async def revoke_agents(visit: Visit) -> web.StreamResponse:
+    """Take a password for agents back."""
+    await revoke_password(visit.desk, visit.number("password"))
+    return visit.go("/identity", "The password was revoked; agents that have it are not answered any more.")
+
+
 async def decide_doubt(visit: Visit) -> web.StreamResponse:
     """Decide one doubt."""
     decision = visit.fields.text("decision")
@@ -107,7 +137,9 @@ def _line(case: Case) -> Line:
     return Line(case, ASKED[case.doubt], DECIDED[case.decision], ACCEPT[case.doubt] or "", REFUSE[case.doubt])
 
 
-async def _page(visit: Visit, *, mode: Form | None = None, token: Form | None = None) -> IdentityPage:
+async def _page(
+    visit: Visit, *, mode: Form | None = None, token: Form | None = None, password: Form | None = None
+) -> IdentityPage:
     found = await standing(visit.desk)
     lines = [_line(case) for case in found.cases]
     return IdentityPage(
@@ -116,8 +148,9 @@ async def _page(visit: Visit, *, mode: Form | None = None, token: Form | None = 
         [line for line in lines if line.case.decision is not Decision.OPEN],
         [one.group for one in await list_groups(visit.desk) if not one.group.is_dynamic],
         MEANING,
-        mode or form_of(mode=found.mode.value),
+        mode or form_of(mode=found.mode.value, networks=found.networks),
         token or form_of(uses=1, days=1),
+        password or Form(),
     )
 
 
@@ -126,6 +159,8 @@ ROUTES = (
     Route("POST", "/identity/mode", change_mode),
     Route("POST", "/identity/tokens", token),
     Route("POST", r"/identity/tokens/{token:\d+}/revoke", revoke),
+    Route("POST", "/identity/passwords", password),
+    Route("POST", r"/identity/passwords/{password:\d+}/revoke", revoke_agents),
     Route("POST", r"/identity/doubts/{doubt:\d+}", decide_doubt),
     Route("POST", r"/computers/{computer:\d+}/end-membership", end),
 )

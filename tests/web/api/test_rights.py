@@ -63,6 +63,7 @@ def known(site: Site) -> Mapping[str, str]:
         "token": str(token["id"]),
         "user": str(user.get("/account")["id"]),
         "doubt": "1",
+        "password": "1",
         "activation": str(owner.get(f"/packages/{package}")["activations"][0]["id"]),
         "session": owner.get("/account/sessions")["sessions"][0]["id"],
     }
@@ -210,6 +211,7 @@ def test_an_administrator_reads_everything_and_no_secret_is_in_it(
 def secrets_of(site: Site) -> list[str]:
     """What is in no answer: what proves a password, a session or a token."""
     sql = "SELECT password FROM user UNION SELECT sha256 FROM token UNION SELECT sha256 FROM session"
+    sql += " UNION SELECT sha256 FROM agent_password"
     return [str(row[0]) for row in rows(site.data, sql)]
 
 

@@ -11,6 +11,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from appliance.operations.agent_passwords import make_password
 from appliance.operations.join import make_token as make_join_token
 from appliance.trust import onetime
 from appliance.web.api.routes import routes as api_routes
@@ -62,6 +63,7 @@ def test_no_secret_of_any_kind_is_in_what_the_server_logs_or_answers(console: Co
     console.visitor().get("/sign-in").submit("Sign in", name=WRONG, password=WRONG)  # typed into the wrong field
     secret["API token"] = on_desk(data, _token, ADMINISTRATOR)
     secret["join token"] = on_desk(data, make_join_token)
+    secret["password for agents"] = on_desk(data, make_password, "agents").password
     secret["session"] = console.browser.cookies["__Host-session"]
     owner = console.user("kim").get("/account/second-factor")
     seed = next(value for form in owner.page.forms for name, value in form.fields if name == "seed")
@@ -107,7 +109,8 @@ def test_no_secret_of_any_kind_is_in_what_the_server_logs_or_answers(console: Co
     for secure in (False, True):
         for path in ("/healthz", "/cacert.pem", "/nothing", f"/download/{site.known['packages']}/info"):
             heard[f"{path} {secure}"] = server.get(path, secure=secure).body.decode()
-    for words in ("config get", "user list", "tls show", "package list --json", "computer list", "group list", "check"):
+    told = ("config get", "user list", "tls show", "package list --json", "computer list", "group list", "check")
+    for words in (*told, "computer passwords", "computer passwords --json"):
         said_here = say(*words.split(), data=data)
         heard[words] = said_here.out + said_here.err
     heard["log"] = server.log.read_text()

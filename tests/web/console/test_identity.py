@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from appliance.domain.account import Role
 from appliance.operations.configure import set_setting
+from appliance.wire import basic, envelope
+from appliance.wire.basic import Credentials
 from appliance.wire.joining import Application, decode_membership, decode_token, encode
 from tests.fakes.appliance import device, inventory, prolog, rows
 from tests.web.console.conftest import Console
@@ -19,7 +22,7 @@ def test_the_mode_is_chosen_and_said_in_words(console: Console) -> None:
     browser = console.browser.get("/identity")
     assert "Take-overs wait for a decision" in browser.text
     browser.submit("Save", mode="protect")
-    assert "The mode is kept" in browser.text
+    assert "Mode and networks are kept" in browser.text
     assert rows(console.data, "SELECT value FROM setting WHERE name = 'IDENTITY_MODE'") == [("protect",)]
     browser.submit("Save", mode="ajar")
     assert (browser.status, "is none of open, observe, protect, closed" in browser.text) == (400, True)
@@ -85,3 +88,55 @@ def test_who_is_no_administrator_sees_whether_a_computer_joined_and_no_more(cons
     user = console.user("ben", ["paris"], role=Role.USER)
     assert "proves nothing" in user.get(f"/computers/{number}").text
     assert user.get("/identity").status == 403
+
+
+def test_networks_that_mode_closed_answers_are_typed_checked_and_warned_of(console: Console) -> None:
+    browser = console.browser.get("/identity").submit("Save", mode="closed", networks="192.0.2.7/24")
+    assert (browser.status, "write 192.0.2.0/24" in browser.text) == (400, True)
+    assert rows(console.data, "SELECT * FROM setting WHERE name LIKE 'IDENTITY%'") == [], "both or none"
+    assert console.server.post(prolog(ALPHA)).status == 200
+    browser.submit("Save", mode="closed", networks="192.0.2.0/24,2001:db8::/32")
+    assert "Mode and networks are kept" in browser.text
+    assert "192.0.2.0/24, 2001:db8::/32" in browser.html
+    assert "these are all addresses" not in browser.text
+    assert console.server.post(prolog(ALPHA)).status == 403
+    browser.submit("Save", networks="0.0.0.0/0")
+    assert "0.0.0.0/0: these are all addresses. Mode closed answers every agent" in browser.text
+    assert console.server.post(prolog(ALPHA)).status == 200
+    browser.submit("Save", networks="")
+    assert console.server.post(prolog(ALPHA)).status == 403
+    assert faults(browser.html) == []
+    assert ("anna", "setting changed", "IDENTITY_NETWORKS") in console.log()
+    console.desk(set_setting, "IDENTITY_MODE", None)
+
+
+def test_a_password_for_agents_is_made_shown_once_used_and_revoked(console: Console) -> None:
+    console.desk(set_setting, "IDENTITY_MODE", "closed")
+    browser = console.browser.get("/identity").submit("Make a password", name="a b")
+    assert (browser.status, "is no user name for agents" in browser.text) == (400, True)
+    browser.submit("Make a password", name="agents")
+    found = re.search(r"/PWD=([a-z2-7]{32})\b", browser.text)
+    assert found
+    word = found.group(1)
+    unix = dict(re.findall(r"\b(server|realm|user|password)=(.+)", browser.html))
+    assert base64.b64decode(unix["password"]).decode() == word
+    assert (base64.b64decode(unix["user"]), unix["realm"]) == (b"agents", "OCS Inventory agent area")
+    assert unix["server"] == f"https://127.0.0.1:{console.server.https}/ocsinventory"
+    assert faults(browser.html) == []
+    assert word not in browser.get("/identity").html
+    assert base64.b64encode(word.encode()).decode() not in browser.html
+    assert "agents" in browser.text
+    headers = {"Authorization": basic.encode(Credentials("agents", word))}
+    body = envelope.pack(prolog(ALPHA))
+    assert console.server.ask("POST", "/ocsinventory", body, headers, secure=True).status == 200
+    browser.get("/identity").submit("Make a password", name="AGENTS")
+    assert (browser.status, "there is a password" in browser.text) == (409, True)
+    browser.get("/identity").submit("Revoke")
+    assert "agents that have it are not answered any more" in browser.text
+    assert console.server.ask("POST", "/ocsinventory", body, headers, secure=True).status == 401
+    deeds = [entry for entry in console.log() if "password for agents" in entry[1]]
+    assert sorted(deeds) == [
+        ("anna", "password for agents created", "agents"),
+        ("anna", "password for agents revoked", "agents"),
+    ]
+    console.desk(set_setting, "IDENTITY_MODE", None)
