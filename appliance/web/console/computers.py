@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from aiohttp import web
 
@@ -134,9 +134,10 @@ def _columns(visit: Visit, form: Form, account: list[str]) -> tuple[str, ...]:
     known = {key for key, _ in COLUMNS} | {f"ACCOUNT.{key}" for key in account}
     chosen = [key for key in form.many("c") if key in known]
     if chosen:
-        visit.cookies[COLUMNS_COOKIE] = "/".join(chosen)[:2000]
+        visit.cookies[COLUMNS_COOKIE] = "/".join(quote(key, safe="") for key in chosen)[:2000]
     else:
-        chosen = [key for key in visit.request.cookies.get(COLUMNS_COOKIE, "").split("/") if key in known]
+        kept = visit.request.cookies.get(COLUMNS_COOKIE, "").split("/")
+        chosen = [key for key in map(unquote, kept) if key in known]
     return tuple(dict.fromkeys(["NAME", *chosen])) if chosen else USUAL_COLUMNS
 
 

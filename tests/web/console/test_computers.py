@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
+from urllib.parse import quote
 
 import pytest
 
+from appliance.operations.computers import change_computer
 from tests.fakes.appliance import build, device, inventory, rows
 from tests.web.console.conftest import Console
 from tests.web.console.kit import Browser
@@ -59,6 +62,16 @@ def test_columns_stay_chosen_and_unknown_ones_are_left_out(console: Console, pac
     assert "pc-00-2026-01-31-09-30-00" in browser.text
     assert "pc-00-2026-01-31-09-30-00" in browser.get("/computers").text
     assert browser.get("/computers?sort=NOTHING").status == 400
+
+
+def test_a_column_stays_chosen_whatever_people_called_it(console: Console, package: str) -> None:
+    name = 'Étage/room; "3",'
+    browser = console.administrator()
+    for value in ("upstairs", ""):
+        console.desk(partial(change_computer, account={name: value}), "pc-03")
+        if value:
+            assert value in browser.get(f"/computers?size=200&c={quote(f'ACCOUNT.{name}')}").text
+            assert value in browser.get("/computers?size=200").text
 
 
 def test_a_hostile_name_is_text_wherever_it_is_shown(console: Console, package: str) -> None:

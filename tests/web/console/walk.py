@@ -44,23 +44,29 @@ class Site:
 
     def path(self, route: Route) -> str:
         """A route's path, its places filled in with what there is."""
-        path, before = "", ""
-        for part in re.split(r"(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})", route.path):
-            if part.startswith("{"):
-                name, _, pattern = part[1:-1].partition(":")
-                part = self._fitting(before, name, pattern)
-            else:
-                words = re.findall(r"[\w-]+", part)
-                before = words[-1] if words else before
-            path += part
-        return path + ASKED.get(route.path, "")
+        return address(route, self.known)
 
-    def _fitting(self, before: str, name: str, pattern: str) -> str:
-        wanted = self.known.get(before) or self.known.get(name)
-        for text in (wanted, "1", "a", self.known["packages"], self.known["drafts"]):
-            if text and (not pattern or re.fullmatch(pattern, text)):
-                return text
-        raise AssertionError(f"tests/web/console/walk.py does not know what {name!r} after {before!r} may be")
+
+def address(route: Route, known: Mapping[str, str]) -> str:
+    """A route's path, its places filled in."""
+    path, before = "", ""
+    for part in re.split(r"(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})", route.path):
+        if part.startswith("{"):
+            name, _, pattern = part[1:-1].partition(":")
+            part = _fitting(known, before, name, pattern)
+        else:
+            words = re.findall(r"[\w-]+", part)
+            before = words[-1] if words else before
+        path += part
+    return path + ASKED.get(route.path, "")
+
+
+def _fitting(known: Mapping[str, str], before: str, name: str, pattern: str) -> str:
+    wanted = known.get(before) or known.get(name)
+    for text in (wanted, "1", "a", known["packages"], known["drafts"]):
+        if text and (not pattern or re.fullmatch(pattern, text)):
+            return text
+    raise AssertionError(f"tests/web/console/walk.py does not know what {name!r} after {before!r} may be")
 
 
 def furnish(console: Console) -> Site:
