@@ -170,6 +170,7 @@ def main(argv: Sequence[str]) -> int:
     which.add_argument("--all", action="store_true", help="every target")
     chosen, extra = parser.parse_known_args(argv)
     try:
+        workshop.must_stand_outside()
         if chosen.word == "pyz":
             if extra:
                 build.error(f"unrecognized arguments: {' '.join(extra)}")

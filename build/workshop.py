@@ -146,6 +146,12 @@ def pip_settings(env: Mapping[str, str]) -> dict[str, str]:
     return {"UV_DEFAULT_INDEX": index} if index else {}
 
 
+def must_stand_outside() -> None:
+    """Raises Stop where the Python that runs is one of the build's own: it may be about to be thrown away."""
+    if WORK in Path(sys.prefix).resolve().parents:
+        raise Stop(f"{sys.executable} is made by this program; run it with the Python of the machine: python3 ...")
+
+
 def python() -> Path:
     """The Python of an environment with the product's libraries and with what checks it."""
     version = f"{sys.version_info.major}{sys.version_info.minor}"

@@ -99,11 +99,15 @@ class Site:
         """All that the server wrote to standard error."""
         return (self.folder / "server.log").read_text()
 
-    def genuine_agent(self, host: str = "pc-genuine") -> None:
-        """One run of Debian's ocsinventory-agent under a host name of its own; it leaves a download process behind."""
+    def genuine_agent(self, host: str = "pc-genuine", *, own_bundle: bool = False) -> None:
+        """One run of Debian's ocsinventory-agent under a host name of its own; it leaves a download process behind.
+
+        `own_bundle`: it verifies with the cacert.pem in its own folder.
+        """
         home = self.folder / host
         home.mkdir(exist_ok=True)
-        words = [f"--server={self.http}", "--nolocal", f"--basevardir={home / 'var'}", f"--ca={self.bundle}"]
+        words = [f"--server={self.http}", "--nolocal", f"--basevardir={home / 'var'}"]
+        words += [] if own_bundle else [f"--ca={self.bundle}"]
         words += ["--debug", f"--logfile={home / 'agent.log'}"]
         done = subprocess.run(
             ["unshare", "--uts", "sh", "-c", 'hostname "$0"; exec ocsinventory-agent "$@"', host, *words],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -90,3 +91,9 @@ def test_locks_name_no_host_and_agree_with_the_project_and_its_decision() -> Non
     reasons = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
     carried = re.findall(r"^([a-z][a-z0-9-]*)==", (folder / "runtime.txt").read_text(), re.M)
     assert [name for name in carried if not re.search(rf"\b{name}\b", reasons)] == []
+
+
+def test_the_builds_own_python_is_refused_before_it_throws_itself_away() -> None:
+    code, out, err = finish(launch([sys.executable, ROOT / "build" / "make.py", "words"], cwd=ROOT))
+    assert (code, out) == (1, "")
+    assert "run it with the Python of the machine" in err

@@ -87,6 +87,43 @@ def test_a_package_in_the_genuine_agents_history_is_not_announced_again_but_runs
         assert counter.read_text() == "run\nrun\n"
 
 
+def test_the_genuine_agent_takes_another_authority_as_a_package_and_goes_on_when_the_old_one_is_gone(
+    pyz: Path, place: Path
+) -> None:
+    with site(pyz, place) as here:
+        here.hurry()
+        here.genuine_agent()
+        (folder,) = (path for path in (place / "pc-genuine" / "var").iterdir() if path.is_dir())
+        own, old = folder / "cacert.pem", here.bundle.read_bytes()
+        own.write_bytes(old)
+        counter = place / "counter"
+        package = here.deploy("before", "--action", "execute", "--command", f"echo before >> {counter}")
+        here.genuine_agent(own_bundle=True)
+        assert here.outcome(package) == ("SUCCESS", "SUCCESS")
+
+        bundle = here.ask("tls", "rotate", "--build", "linux")
+        code, _, said = here.try_to("tls", "rotate", "--finish")
+        assert (code, "are not known to have the new cacert.pem" in said) == (1, True)
+        here.ask("package", "activate", bundle)
+        here.ask("package", "affect", bundle, "--all")
+        here.genuine_agent(own_bundle=True)
+        assert here.outcome(bundle) == ("SUCCESS", "SUCCESS")
+        assert own.read_text() == here.ask("tls", "export-ca") + "\n"
+        assert own.read_bytes() != old
+
+        here.ask("tls", "rotate", "--finish")
+        after = here.deploy("after", "--action", "execute", "--command", f"echo after >> {counter}")
+        here.genuine_agent(own_bundle=True)
+        assert here.outcome(after) == ("SUCCESS", "SUCCESS")
+        assert counter.read_text() == "before\nafter\n"
+        told_nothing_wrong(here)
+
+        here.genuine_agent("pc-away")  # with the old cacert.pem
+        here.ask("package", "affect", after, "--computer", "pc-away")
+        here.genuine_agent("pc-away")
+        assert {line["computer"]: line["status"] for line in here.stats(after)["computers"]}["pc-away"] != "SUCCESS"
+
+
 def told_nothing_wrong(here: Site) -> None:
     """No request of an agent was answered with anything but 200."""
     assert here.requests("POST /ocsinventory")
