@@ -17,7 +17,7 @@ class Clock:
         return time.monotonic()
 
     def rest(self, seconds: float) -> None:
-        """Sleep; used by the agent only."""
+        """Sleep; never in a loop of events."""
         if seconds > 0:
             time.sleep(seconds)
 

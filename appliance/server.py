@@ -25,7 +25,7 @@ from appliance.operations.certificates import (
     server_names,
     shown_certificate,
 )
-from appliance.operations.desk import open_desk
+from appliance.operations.desk import Desk, open_desk
 from appliance.operations.nightly import nightly
 from appliance.operations.retention import retaining
 from appliance.operations.room import watching_room
@@ -51,6 +51,7 @@ class Listening:
     console_listen: str = "127.0.0.1"
     console_port: int = 8443
     names: Sequence[str] = ()
+    rescue: bool = False
 
 
 def serve(listening: Listening) -> int:
@@ -76,11 +77,15 @@ async def _serve(listening: Listening) -> int:
         except NotImplementedError:  # Windows: Ctrl+C ends the loop by itself
             pass
     async with AsyncExitStack() as stack:
-        desk = await stack.enter_async_context(open_desk(listening.data, readers=3, checked=True))
-        for name in await sweep(desk):
-            LOG.info("removed %s, which a killed build had left", name)
+        rescue = listening.rescue
+        desk = await stack.enter_async_context(
+            open_desk(listening.data, readers=3, checked=not rescue, rescue=rescue)
+        )
         names = server_names(listening.names)
-        await ensure_certificates(desk, names, site=listening.names)
+        if rescue:
+            LOG.warning("%s", desk.store.stopped)
+        else:
+            await _prepare(desk, names, listening.names)
         shared = Shared(desk, _self_file(), _agent_file())
         front = await stack.enter_async_context(shown_certificate(desk, names, shared.announced.now))
         await stack.enter_async_context(watched(desk, (shared.agents, shared.console)))
@@ -94,23 +99,24 @@ async def _serve(listening: Listening) -> int:
             runners, console_app(shared), listening.console_listen, listening.console_port, front.context
         )
         shared.announced.port = https
-        await write_down(
-            desk,
-            {
-                "http_port": str(http),
-                "https_port": str(https),
-                "server_name": names[0],
-                "version": __version__,
-            },
-        )
-        for beside in (nightly, scrubbing, retaining, watching_room):
-            stack.push_async_callback(_end, asyncio.create_task(beside(desk)))
+        if not rescue:
+            await write_down(
+                desk,
+                {
+                    "http_port": str(http),
+                    "https_port": str(https),
+                    "server_name": names[0],
+                    "version": __version__,
+                },
+            )
+            for beside in (nightly, scrubbing, retaining, watching_room):
+                stack.push_async_callback(_end, asyncio.create_task(beside(desk)))
         shown = f"[{names[0]}]" if ":" in names[0] else names[0]
         where = listening.console_listen if listening.console_listen not in ("0.0.0.0", "::") else names[0]
         where = f"[{where}]" if ":" in where else where
         print(f"agents   http://{shown}:{http}/ocsinventory")
         print(f"agents   https://{shown}:{https}/ocsinventory")
-        first = await offer_first(desk)
+        first = "" if rescue else await offer_first(desk)
         print(f"console  https://{where}:{console}/", flush=True)
         if first:  # no user yet: whoever reads this line becomes the first administrator
             print(f"first    https://{where}:{console}/first/{first}", flush=True)
@@ -123,6 +129,12 @@ async def _serve(listening: Listening) -> int:
             LOG.warning("some requests did not finish in %d s and were cut off", STOP_SECONDS)
             os._exit(0)  # the database is whole at any moment; a hanging thread must not keep the process
     return 0
+
+
+async def _prepare(desk: Desk, names: Sequence[str], site: Sequence[str]) -> None:
+    for name in await sweep(desk):
+        LOG.info("removed %s, which a killed build had left", name)
+    await ensure_certificates(desk, names, site=site)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

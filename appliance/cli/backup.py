@@ -125,6 +125,7 @@ def _check(arguments: argparse.Namespace) -> int:
         for finding in verdict.findings:
             print(f"{shown(finding.where)}: {shown(finding.sentence)}\n    {shown(finding.advice)}")
         looked = f"{_packages(verdict.packages)}, {verdict.files} files, {show_size(verdict.size)}"
+        looked += f", {verdict.pages} pages of the database" if verdict.pages else ""
         print(f"{looked}: {len(verdict.findings) or 'nothing'} wrong.")
     return 1 if verdict.findings else 0
 
@@ -135,6 +136,7 @@ def _document(verdict: Verdict) -> dict[str, object]:
         "packages": verdict.packages,
         "files": verdict.files,
         "bytes": verdict.size,
+        "pages": verdict.pages,
         "findings": [
             {"where": finding.where, "trouble": finding.sentence, "remedy": finding.advice}
             for finding in verdict.findings

@@ -26,6 +26,11 @@ def fill(command: argparse.ArgumentParser) -> None:
         default=[],
         help="DNS name or address in the certificate and in proposed URLs; the first is proposed; repeatable",
     )
+    command.add_argument(
+        "--rescue",
+        action="store_true",
+        help="over a damaged database: serve downloads and what the console can read of it, and write nothing",
+    )
     command.set_defaults(run=_run)
 
 
@@ -37,13 +42,14 @@ def _run(arguments: argparse.Namespace) -> int:
             raise invalid("server-name", "{name!r} is neither a DNS name nor an address.", name=name[:80])
     return server.serve(
         server.Listening(
-            data=data_folder(arguments),
+            data=data_folder(arguments, must_exist=arguments.rescue),
             listen=arguments.listen,
             http_port=arguments.http_port,
             https_port=arguments.https_port,
             console_listen=arguments.console_listen,
             console_port=arguments.console_port,
             names=arguments.server_name,
+            rescue=arguments.rescue,
         )
     )
 

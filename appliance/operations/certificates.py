@@ -253,7 +253,8 @@ async def shown_certificate(
     """
     async with desk.store.reading() as tx:
         server = await configuration.credential(tx, "server")
-    assert server is not None
+    if server is None:
+        raise conflict("the server's certificate cannot be read; restore a backup: ocs.pyz restore FILE --replace")
     front = Front(server.certificate, server.private_key)
     await _trust(desk, front)
     if announce is not None:

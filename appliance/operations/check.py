@@ -1,8 +1,8 @@
 """Look over all data, byte by byte, and change nothing: what is damaged, missing or foreign, and what to do about it.
 
-Of a package's files every byte is held against its row's SHA-256. Of the database it finds what SQLite finds (its
-structure, its indexes against its rows, its CHECKs and references) and what contradicts itself: a digit changed in a
-text that nothing else speaks of is not found.
+Of a package's files every byte is held against its row's SHA-256, of the database every page against its sum, and its
+log as far as it reaches. Then it finds what SQLite finds (its structure, its indexes against its rows, its CHECKs and
+references) and what contradicts itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from appliance.operations.backup import Progress
 from appliance.operations.build_package import in_thread
 from appliance.operations.package_files import Named, named_files, opened
 from appliance.store import backup as copies
-from appliance.store import log, packages
+from appliance.store import damage, log, packages, sums
 from appliance.store.database import FILE, Tx
 from appliance.store.shelf import BUILDING, OLD, Shelf
 from appliance.store.uploads import PACKING, UPLOAD
@@ -32,7 +32,7 @@ READ = 1024 * 1024
 CHUNK = 1000  # rows of the log that are read at once
 # kept beside the data by a restore, by a migration, by a disk of its own
 LEFT_ALONE = re.compile(
-    rf"^({re.escape(FILE)}(-wal|-shm|-journal|\.schema-\d+)?|fragments|ballast(\.new)?|replaced-[\d-]+|lost\+found)$"
+    rf"^({re.escape(FILE)}(-wal|-shm|-journal|-sums(\.new)?|\.schema-\d+)?|fragments|ballast(\.new)?|replaced-[\d-]+|lost\+found)$"
 )
 
 DAMAGED = "its bytes are not those that were built."
@@ -41,6 +41,8 @@ CONTRADICTION = "its rows in the database contradict each other."
 LOG_BROKEN = "entry {entry} does not follow from those before it: somebody changed the log, or the disk did."
 STRUCTURE = "SQLite finds: {met}."
 UNREADABLE = "{met}"
+CHANGED = "{count} of its {pages} pages are not as they were written, the first is page {first}."
+SUMS = "its pages cannot be held against their sums: {met}."
 STRANGER = "{name} is not as this program makes it."
 OPEN = "other accounts may look into it, and private keys lie in it."
 LEFTOVER = "a kill left it."
@@ -50,6 +52,10 @@ REBUILD = "Copy it from a backup, or give the package its file again: ocs.pyz pa
 DESCRIBE = "Write it anew: ocs.pyz package edit {package} --priority {priority}"
 RESTORE = "Stop the server and restore the last good backup: ocs.pyz restore FILE --replace"
 UNDO = "Somebody changed it by hand: undo that, or restore the last good backup: ocs.pyz restore FILE --replace"
+TAKEN = (
+    "Stop the server and restore the last good backup: ocs.pyz restore FILE --replace. Where another program wrote to "
+    "the database and that is as it should be, remove {sums} instead; the next start takes the pages as they are."
+)
 CLOSE = "Close it: chmod -R go= {folder}"
 SWEPT = "The next start of the server puts that right."
 MOVE = "Move it elsewhere, or remove it."
@@ -83,6 +89,7 @@ class Verdict:
     packages: int
     files: int
     size: int
+    pages: int  # of the database that were held against their sums; 0 where no server of this version ran on it yet
     findings: tuple[Finding, ...]
 
 
@@ -94,12 +101,16 @@ async def check(folder: Path, clock: Clock, progress: Progress) -> Verdict:
     findings = list(_open_to_others(folder))
     # folders first, rows after them: else what is built meanwhile would be taken for foreign
     before = _entries(folder, shelf)
+    # before SQLite opens it: whoever closes a file drops the locks that the process has on it
+    pages, changed = await in_thread(_pages, folder / FILE, clock, progress=progress)
+    findings += changed
     try:
+        await damage.must_have_its_log(folder / FILE)
         async with copies.looking(folder / FILE, clock) as tx:
-            findings += [Finding(FILE, STRUCTURE, RESTORE, {"met": met}) for met in await copies.troubles(tx)]
-            findings += [Finding(FILE, STRANGER, UNDO, {"name": name}) for name in await copies.strangers(tx)]
-            if not findings or findings[-1].where != FILE:  # else its rows are not to be trusted
-                findings += await _contradictions(tx)
+            structure = [Finding(FILE, STRUCTURE, RESTORE, {"met": met}) for met in await copies.troubles(tx)]
+            structure += [Finding(FILE, STRANGER, UNDO, {"name": name}) for name in await copies.strangers(tx)]
+            # where that is broken its rows are not to be trusted
+            findings += structure or await _contradictions(tx)
         verified: dict[Named, Finding | None] = {}
         while True:
             async with copies.looking(folder / FILE, clock) as tx:
@@ -110,10 +121,23 @@ async def check(folder: Path, clock: Clock, progress: Progress) -> Verdict:
             verified |= await in_thread(_verify, shelf, new, known, progress=progress)
     except Refusal as refusal:
         findings.append(Finding(FILE, UNREADABLE, RESTORE, {"met": refusal}))
-        return Verdict(0, 0, 0, tuple(findings))
+        return Verdict(0, 0, 0, pages, tuple(findings))
     findings += [finding for file in named if (finding := verified[file]) is not None]
     findings += _foreign(folder, shelf, before, named)
-    return Verdict(len(known), len(named), sum(file.size or 0 for file in named), tuple(findings))
+    return Verdict(len(known), len(named), sum(file.size or 0 for file in named), pages, tuple(findings))
+
+
+def _pages(database: Path, clock: Clock, report: Progress) -> tuple[int, list[Finding]]:
+    report("compare", 0, 0)
+    values: dict[str, object] = {"sums": sums.path_of(database).name}
+    try:
+        compared = sums.compare(database, clock)
+    except OSError as error:
+        return 0, [Finding(FILE, SUMS, TAKEN, {**values, "met": error.strerror})]
+    if not compared.damaged:
+        return compared.pages, []
+    values |= {"count": len(compared.damaged), "pages": compared.pages, "first": compared.damaged[0]}
+    return compared.pages, [Finding(FILE, CHANGED, TAKEN, values)]
 
 
 def _open_to_others(folder: Path) -> Iterable[Finding]:

@@ -89,11 +89,17 @@ async def read_description(desk: Desk, package: str, name: str) -> bytes:
             before = marks
 
 
-async def healthy(desk: Desk) -> bool:
-    """Whether the database answers and the shelf is there."""
+READ_ONLY = "nothing can be written; the server's log says why"
+UNREADABLE = "the database or the fragments cannot be read"
+
+
+async def ailing(desk: Desk) -> str:
+    """Why this server cannot serve as it should, in words for strangers; "" where it can."""
+    if desk.store.stopped is not None:
+        return READ_ONLY
     try:
         async with desk.store.reading() as tx:
             await packages.any_at_all(tx)
     except (Refusal, OSError):
-        return False
-    return desk.shelf.folder.is_dir()
+        return UNREADABLE
+    return "" if desk.shelf.folder.is_dir() else UNREADABLE

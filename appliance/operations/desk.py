@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.clock import Clock
 from appliance.domain.account import SERVER, Actor, Right
 from appliance.domain.refusal import forbidden
-from appliance.store.database import Store, open_store
+from appliance.store.database import Store, open_store, open_to_read
 from appliance.store.shelf import Shelf
 
 
@@ -35,11 +35,17 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, clock: Clock | None = None, *, readers: int = 1, checked: bool = False
+    folder: Path, clock: Clock | None = None, *, readers: int = 1, checked: bool = False, rescue: bool = False
 ) -> AsyncIterator[Desk]:
-    """The desk over a data directory, made where it is missing; `checked` for damage first. Raises Refusal."""
+    """The desk over a data directory, made where it is missing; `checked` for damage first. Raises Refusal.
+
+    `rescue`: over one that may be damaged, where nothing may be written.
+    """
     clock = clock or Clock()
-    store = await open_store(folder, clock, readers=readers, checked=checked)
+    if rescue:
+        store = await open_to_read(folder, clock, readers=readers)
+    else:
+        store = await open_store(folder, clock, readers=readers, checked=checked)
     try:
         shelf = Shelf(folder / "fragments")
         shelf.prepare()

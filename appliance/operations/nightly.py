@@ -47,6 +47,8 @@ async def nightly(desk: Desk) -> None:
     while True:
         try:
             await back_up_if_due(desk)
+        except Refusal as refusal:
+            LOG.warning("the nightly backup could not be done: %s", refusal)
         except Exception:
             LOG.exception("the nightly backup ended in a bug")
         await asyncio.sleep(LOOK_SECONDS)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
 from appliance.domain.log import Deed
+from appliance.domain.refusal import Refusal
 from appliance.operations.desk import Desk
 from appliance.store import configuration, log, retention
 from appliance.store.database import Tx
@@ -46,6 +47,8 @@ async def retaining(desk: Desk) -> None:
     while True:
         try:
             await clean_if_due(desk)
+        except Refusal as refusal:
+            LOG.warning("the daily cleaning could not be done: %s", refusal)
         except Exception:
             LOG.exception("the daily cleaning ended in a bug")
         await asyncio.sleep(LOOK_SECONDS)

@@ -43,6 +43,8 @@ async def scrubbing(desk: Desk) -> None:
             await asyncio.sleep(LOOK_SECONDS)
             try:
                 await scrub_if_due(desk, over)
+            except Refusal as refusal:
+                LOG.warning("the scrub could not be done: %s", refusal)
             except Exception:
                 LOG.exception("the scrub ended in a bug")
     finally:

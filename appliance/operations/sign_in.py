@@ -97,7 +97,7 @@ async def session_of(desk: Desk, secret: str) -> Session | None:
     if found is None or not _lives(*found, now):
         return None
     session, profile = found
-    if now - session.used_at >= TOUCH_SECONDS:
+    if now - session.used_at >= TOUCH_SECONDS and desk.store.stopped is None:
         async with desk.store.writing() as tx:
             await accounts.touch_session(tx, key)
     if session.complete and not owing:

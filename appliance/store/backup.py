@@ -22,7 +22,7 @@ import zstandard
 from appliance.clock import Clock
 from appliance.disk import sync_folder
 from appliance.domain.refusal import Kind, Refusal
-from appliance.store import migrate
+from appliance.store import migrate, sums
 from appliance.store.database import BUSY_SECONDS, FILE, Tx
 
 try:
@@ -115,10 +115,14 @@ def overwrite_database(source: Path, target: Path, report: Report) -> None:
     try:
         with _machine_errors(target), _connected(source, "ro") as here, _connected(target, "rwc") as there:
             there.execute("PRAGMA synchronous=FULL")
+            sums.forget(target)
+            sync_folder(target.parent)
             here.backup(there, pages=PAGES, progress=_reporting(here, report))
     except _Wreck:
+        sums.forget(target)
         for suffix in PARTS[1:]:
             Path(f"{target}{suffix}").unlink(missing_ok=True)
+        sync_folder(target.parent)  # or a power cut could leave the wreck's log to the new database
         os.replace(source, target)
         sync_folder(target.parent)
 

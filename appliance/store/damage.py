@@ -77,7 +77,7 @@ def damaged(path: Path, met: str, kind: Kind = Kind.CONFLICT) -> Refusal:
     return Refusal(
         kind,
         "{path} is damaged: {met}. Look it over with: ocs.pyz check; bring back the last good backup with: "
-        "ocs.pyz restore FILE --replace",
+        "ocs.pyz restore FILE --replace; until then `ocs.pyz serve --rescue` serves what can be read.",
         path=path,
         met=met,
     )

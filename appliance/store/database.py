@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,16 @@ import aiosqlite
 from appliance.clock import Clock
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.version import is_before
-from appliance.store import damage, migrate
+from appliance.store import damage, migrate, sums
 from appliance.store.ballast import LOW, Ballast
+
+LOG = logging.getLogger("ocs.database")
 
 READERS = 3
 BUSY_SECONDS = 20.0  # a build by command line may hold the writer while the server wants it
 FILE = "ocs.sqlite"
 CACHE_KIB = 8 * 1024
+LONG = 1000  # frames of the log, one page each, after which they are copied into the file
 
 Row = sqlite3.Row
 
@@ -65,34 +70,45 @@ class Tx:
 
 
 class Store:
-    """The open database. `writing` is for one task at a time, `reading` for several."""
+    """The open database. `writing` is for one task at a time, `reading` for several.
+
+    `stopped`: why nothing is written any more, None usually. A disk that lost one write is not trusted with another
+    (security.md F13), and what is damaged is read at most (F21).
+    """
 
     def __init__(self, path: Path, clock: Clock, stack: AsyncExitStack) -> None:
         self.path = path
         self.clock = clock
         self.ballast = Ballast(path.parent)
+        self.stopped: Refusal | None = None
         self._stack = stack
         self._writer: aiosqlite.Connection
+        self._copier: aiosqlite.Connection  # of the log into the file, while the writer keeps all others out
         self._lock = asyncio.Lock()
+        self._log = sums.LogLength(path)
+        self._next = LONG  # frames of the log at which it is copied
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Tx]:
         """A write transaction; committed to the disk when the block ends well, else gone.
 
-        Raises Refusal(BUSY) where another process holds the file longer than BUSY_SECONDS.
+        Raises Refusal(BUSY) where another process holds the file longer than BUSY_SECONDS, or the disk failed.
         """
         async with self._lock:
+            if self.stopped is not None:
+                raise self.stopped
             with _machine_errors(self.path):
                 try:
                     await self._writer.execute("BEGIN IMMEDIATE")
                     yield Tx(self._writer, self.clock.now())
                     await self._writer.execute("COMMIT")
                 except BaseException as error:
-                    await _end(self._writer, "ROLLBACK")
-                    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                        self.ballast.drop()  # the next one succeeds
+                    await self._undo(error)
+                    if self.stopped is not None:
+                        raise self.stopped from error
                     raise
+            await self._shorten_log()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
@@ -112,6 +128,66 @@ class Store:
         """Close all connections; the file is whole at any moment, with or without this."""
         await self._stack.aclose()
 
+    async def _undo(self, error: BaseException) -> None:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF == sqlite3.SQLITE_IOERR:
+            self._stop(error)
+        await _end(self._writer, "ROLLBACK")
+        if code == sqlite3.SQLITE_FULL:
+            self.ballast.drop()  # the next one succeeds
+
+    def _stop(self, error: BaseException) -> None:
+        self.stopped = Refusal(
+            Kind.BUSY,
+            "the disk failed when {path} was written ({met}), so nothing is written any more; look at the disk, then "
+            "start the server anew.",
+            path=self.path,
+            met=error,
+        )
+        LOG.critical("%s", self.stopped)
+
+    async def _shorten_log(self) -> None:
+        """Copy a long log into the file. The transaction before is on the disk, whatever becomes of this."""
+        try:
+            frames = self._log.look()
+            if frames < LONG:  # as always, or it was begun anew
+                self._next = LONG
+            elif frames >= self._next:
+                self._next = frames + LONG  # also where readers of old pictures hold it up
+                await _to_its_end(self._copy_log())
+        except OSError as error:
+            LOG.warning("the sums of %s cannot be written: %s", self.path, error.strerror)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+                self._stop(error)
+
+    async def _copy_log(self) -> None:
+        """No other process writes meanwhile, so the sums are those of the pages. Raises sqlite3.Error, OSError."""
+        await self._writer.execute("PRAGMA busy_timeout=0")  # who waits here has written already
+        try:
+            await self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                ((_, frames, _),) = await self._copier.execute_fetchall("PRAGMA wal_checkpoint(PASSIVE)")
+                await asyncio.to_thread(sums.follow, self.path, frames)
+            finally:
+                await self._writer.execute("ROLLBACK")
+        finally:
+            await self._writer.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+    async def _close_log(self) -> None:
+        """Before SQLite does it, as it does when the last one closes."""
+        if self.stopped is not None:
+            return
+        async with self._lock:
+            try:
+                await _to_its_end(self._copy_log())
+            except sqlite3.Error:  # another process writes, or the disk fails and SQLite meets the same
+                pass
+            except OSError as error:
+                LOG.warning("the sums of %s cannot be written and are given up: %s", self.path, error.strerror)
+                with contextlib.suppress(OSError):
+                    sums.forget(self.path)
+
 
 async def open_store(folder: Path, clock: Clock, *, readers: int = READERS, checked: bool = False) -> Store:
     """Open `folder`/ocs.sqlite, made and brought up to date where needed. Raises Refusal.
@@ -125,6 +201,8 @@ async def open_store(folder: Path, clock: Clock, *, readers: int = READERS, chec
         await damage.must_have_its_log(path)
     if shutil.disk_usage(folder).free < LOW:
         Ballast(folder).drop()
+    if not sums.are_kept(path):
+        await _begin_sums(path, clock, checked)
     stack = AsyncExitStack()  # a failed start must end the threads, or the process would never end
     try:
         with _machine_errors(path):
@@ -134,19 +212,67 @@ async def open_store(folder: Path, clock: Clock, *, readers: int = READERS, chec
         raise
 
 
+async def open_to_read(folder: Path, clock: Clock, *, readers: int = READERS) -> Store:
+    """Open what may be damaged, and write nothing, not even what SQLite would repair; `stopped` says why.
+
+    Whoever reads a damaged page meets a Refusal, the others read on. Raises Refusal.
+    """
+    path = folder / FILE
+    damage.must_be_there(path)
+    stack = AsyncExitStack()
+    try:
+        with _machine_errors(path):
+            store = Store(path, clock, stack)
+            for _ in range(readers):
+                reader = await _connect(stack, path, "ro")
+                await migrate.must_be_ours(reader, path)
+                await _shield(reader)
+                await reader.execute("PRAGMA query_only=ON")
+                store._readers.put_nowait(reader)
+            store.stopped = Refusal(
+                Kind.BUSY,
+                "{path} is only read, since the server runs to rescue what is there; restore a backup, then start it "
+                "as always.",
+                path=path,
+            )
+            return store
+    except BaseException:
+        await stack.aclose()
+        raise
+
+
+async def _begin_sums(path: Path, clock: Clock, checked: bool) -> None:
+    """Before anything else is open; not of what is damaged or another program's."""
+    with _machine_errors(path):
+        async with AsyncExitStack() as stack:
+            await _look_first(await _connect(stack, path), path, clock, checked)
+        try:
+            await asyncio.to_thread(sums.begin, path)
+        except OSError as error:
+            LOG.warning("the sums of %s cannot be written: %s", path, error.strerror)
+
+
+async def _look_first(connection: aiosqlite.Connection, path: Path, clock: Clock, checked: bool) -> None:
+    await migrate.must_be_ours(connection, path)  # before a pragma writes to what is another program's
+    if checked:
+        await damage.must_be_whole(connection, path, clock)
+
+
 async def _open(path: Path, clock: Clock, stack: AsyncExitStack, readers: int, checked: bool) -> Store:
     store = Store(path, clock, stack)
     store._writer = await _connect(stack, path)
-    await migrate.must_be_ours(store._writer, path)  # before a pragma writes to what is another program's
-    if checked:
-        await damage.must_be_whole(store._writer, path, clock)
-    await _prepare(store._writer)
+    await _look_first(store._writer, path, clock, checked)
+    await _prepare(store._writer, path)
     await migrate.bring_up_to_date(store._writer, path)
+    store._copier = await _connect(stack, path)
+    await _prepare(store._copier, path)
+    await store._copier.execute("PRAGMA busy_timeout=0")
     for _ in range(readers):
         reader = await _connect(stack, path)
-        await _prepare(reader)
+        await _prepare(reader, path)
         await reader.execute("PRAGMA query_only=ON")
         store._readers.put_nowait(reader)
+    stack.push_async_callback(store._close_log)
     return store
 
 
@@ -208,6 +334,16 @@ def unusable(folder: Path, error: OSError) -> Refusal:
     )
 
 
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """What must not be left half done where its task is cancelled; it takes some milliseconds."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        if not task.done():
+            await asyncio.wait([task])
+
+
 async def _end(connection: aiosqlite.Connection, word: str) -> None:
     """End a transaction, also where its task was cancelled while BEGIN was still on its way to the thread.
 
@@ -220,20 +356,25 @@ async def _end(connection: aiosqlite.Connection, word: str) -> None:
             raise
 
 
-async def _connect(stack: AsyncExitStack, path: Path) -> aiosqlite.Connection:
+async def _connect(stack: AsyncExitStack, path: Path, mode: str = "rwc") -> aiosqlite.Connection:
+    uri = f"{path.resolve().as_uri()}?mode={mode}"
     connection = await stack.enter_async_context(
-        aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
+        aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256)
     )
     connection.row_factory = sqlite3.Row
     await connection.create_function("version_before", 2, is_before, deterministic=True)
     return connection
 
 
-async def _prepare(connection: aiosqlite.Connection) -> None:
+async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
+    await _ask_for_log(connection, path)
+    for pragma in ("wal_autocheckpoint=0", "synchronous=FULL", "foreign_keys=ON"):
+        await connection.execute(f"PRAGMA {pragma}")
+    await _shield(connection)
+
+
+async def _shield(connection: aiosqlite.Connection) -> None:
     for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
         "trusted_schema=OFF",
         "cell_size_check=ON",
         "mmap_size=0",
@@ -241,6 +382,16 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
         f"cache_size=-{CACHE_KIB}",
     ):
         await connection.execute(f"PRAGMA {pragma}")
+
+
+async def _ask_for_log(connection: aiosqlite.Connection, path: Path) -> None:
+    """Where the disk fails at this, SQLite says so only by staying with another kind of log."""
+    ((kind,),) = await connection.execute_fetchall("PRAGMA journal_mode=WAL")
+    if kind != "wal":
+        raise Refusal(
+            Kind.BUSY, "{path} cannot be used: {error}; look at the disk, or restore a backup.", path=path,
+            error="SQLite cannot begin its write-ahead log",
+        )  # fmt: skip
 
 
 def _refusal(error: sqlite3.Error, path: Path) -> Refusal | None:

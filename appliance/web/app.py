@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
 from appliance.operations.certificates import ends
-from appliance.operations.depot import healthy
+from appliance.operations.depot import ailing
 from appliance.operations.desk import Desk
 from appliance.operations.jobs import Jobs
 from appliance.web import contact, depot, joining, refusals
@@ -196,6 +196,6 @@ def _furnish(app: web.Application, shared: Shared, gate: Gate, listener: str) ->
 
 async def _healthz(request: web.Request) -> web.Response:
     desk = request.app[DESK]
-    if not await healthy(desk):
-        return web.Response(text="the database or the fragments cannot be read\n", status=503)
+    if trouble := await ailing(desk):
+        return web.Response(text=f"{trouble}\n", status=503)
     return web.Response(text="".join(f"{line}\n" for line in ["ok", *map(str, await ends(desk))]))

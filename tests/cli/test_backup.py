@@ -32,7 +32,10 @@ def test_there_and_back(data: Path, tmp_path: Path) -> None:
     told = must("restore", target, data=tmp_path / "new")
     assert told.endswith(", 1 package; nobody is signed in.")
     assert json.loads(must("package", "list", "--json", data=tmp_path / "new"))[0]["name"] == "first"
-    assert must("check", data=tmp_path / "new") == "1 package, 2 files, 0 B: nothing wrong."
+    pages = (tmp_path / "new" / "ocs.sqlite").stat().st_size // 4096
+    assert must("check", data=tmp_path / "new") == (
+        f"1 package, 2 files, 0 B, {pages} pages of the database: nothing wrong."
+    )
 
 
 def test_a_restore_over_data_takes_replace_and_says_where_the_former_are(data: Path, tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_check_says_what_to_do_and_ends_with_1(data: Path) -> None:
     said = say("check", "--json", data=data)
     assert said.code == 1
     document = json.loads(said.out)
-    assert sorted(document) == ["bytes", "files", "findings", "ok", "packages"]
+    assert sorted(document) == ["bytes", "files", "findings", "ok", "packages", "pages"]
     assert document["ok"] is False
     assert sorted(document["findings"][0]) == ["remedy", "trouble", "where"]
     info.unlink()

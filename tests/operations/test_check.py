@@ -18,6 +18,7 @@ from appliance.operations.delete_package import delete_package
 from appliance.operations.desk import open_desk
 from appliance.operations.start import sweep
 from appliance.store import backup as copies
+from appliance.store import sums
 from appliance.store.shelf import Shelf
 from tests.fakes.appliance import SetClock, device, inventory, on_desk, rows, say, tell
 from tests.operations.kit import silent
@@ -49,6 +50,8 @@ def first(data: Path) -> str:
 
 
 def spoil(data: Path, sql: str) -> None:
+    """By another program, whose pages are taken as they are."""
+    sums.forget(data / "ocs.sqlite")
     with contextlib.closing(sqlite3.connect(data / "ocs.sqlite", isolation_level=None)) as connection:
         connection.executescript(sql)
 

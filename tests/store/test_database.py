@@ -68,7 +68,7 @@ def test_a_first_start_makes_files_that_only_their_owner_may_read(tmp_path: Path
         modes = on_store(folder, look)
     finally:
         os.umask(before)
-    assert modes == {"ocs.sqlite": 0o600, "ocs.sqlite-wal": 0o600, "ocs.sqlite-shm": 0o600}
+    assert modes == {f"ocs.sqlite{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-sums")}
     assert mode(folder) == 0o700
 
 

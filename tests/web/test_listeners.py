@@ -135,14 +135,17 @@ def test_a_database_held_by_somebody_else_is_busy_and_the_server_lives(data: Pat
 # The start
 
 
+KEPT = {"ocs.sqlite", "ocs.sqlite-sums", "fragments"}
+
+
 def test_a_first_start_makes_everything(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data) as server:
-        assert {path.name for path in data.iterdir()} == {"ocs.sqlite", "ocs.sqlite-wal", "ocs.sqlite-shm", "fragments"}
+        assert {path.name for path in data.iterdir()} == {*KEPT, "ocs.sqlite-wal", "ocs.sqlite-shm"}
         for path in (data, *data.iterdir()):
             assert path.stat().st_mode & 0o077 == 0, path
         assert (server.stop(), server.errors()) == (0, "")
-    assert {path.name for path in data.iterdir()} == {"ocs.sqlite", "fragments"}
+    assert {path.name for path in data.iterdir()} == KEPT
 
 
 def test_a_new_server_name_comes_into_the_certificate_at_the_next_start_and_the_authority_stays(data: Path) -> None:

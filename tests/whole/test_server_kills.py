@@ -207,6 +207,7 @@ def test_a_hundred_kills_under_load_lose_nothing_that_was_acknowledged(data: Pat
                 one.result()
     with serving(data) as server:
         look(server, agents, builder, packages)
+    must("check", data=data)  # every page, fragment and reference
     assert sum(agent.taken for agent in agents) > 2 * ROUNDS, "they were at work when it happened"
     assert sum(len(agent.told) for agent in agents) > 2 * ROUNDS
     assert builder.number > 5

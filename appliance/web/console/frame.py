@@ -111,6 +111,12 @@ class Visit:
         """A part of the path that is a number; the route's pattern sees to that."""
         return int(self.request.match_info[name][:18])
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be changed at all, in the visitor's language; "" usually."""
+        stopped = self.desk.store.stopped
+        return self.words.refusal(stopped) if stopped and self.actor else ""
+
     def say(self, text: str, /, **values: object) -> str:
         """A text of ours in the visitor's language."""
         return self.words.say(text, **values)

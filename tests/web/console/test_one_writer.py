@@ -16,8 +16,8 @@ WATCH = """
 import os, sys
 def watch(event, values):
     name = os.fsdecode(values[0]) if values and isinstance(values[0], (str, bytes)) else ""
-    # of the log SQLite locks nothing, and it is looked at before SQLite opens the file
-    if event in ("open", "sqlite3.connect") and "/data/ocs.sqlite" in name and not name.endswith("-wal"):
+    # of the log SQLite locks nothing, and of the sums it does not know
+    if event in ("open", "sqlite3.connect") and "/data/ocs.sqlite" in name and not name.endswith(("-wal", "-sums")):
         os.write(2, f"{event} of the database\\n".encode())
 sys.addaudithook(watch)
 """
