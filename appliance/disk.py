@@ -35,3 +35,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_above(folder: Path) -> None:
+    """Make a folder's own name survive a power cut, and those of the folders above it, of which any may be new."""
+    for above in folder.parents:
+        with contextlib.suppress(OSError):  # it may be nobody's to read; then it is not new
+            sync_folder(above)

@@ -78,9 +78,7 @@ async def _serve(listening: Listening) -> int:
             pass
     async with AsyncExitStack() as stack:
         rescue = listening.rescue
-        desk = await stack.enter_async_context(
-            open_desk(listening.data, readers=3, checked=not rescue, rescue=rescue)
-        )
+        desk = await stack.enter_async_context(open_desk(listening.data, readers=3, checked=not rescue, rescue=rescue))
         names = server_names(listening.names)
         if rescue:
             LOG.warning("%s", desk.store.stopped)

@@ -50,7 +50,7 @@ PEERS = {
         ("strace",),
         ("strace",),
         ("strace", "-f", "-e", "inject=fsync:error=EIO", "true"),
-        "a database whose fsync fails",
+        "a database whose fsync fails, and power cuts",
     ),
 }
 

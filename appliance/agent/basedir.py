@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from appliance import disk
 from appliance.agent.failure import Unusable
 from appliance.agent.files import BINARY, NO_FOLLOW
 from appliance.clock import Clock
@@ -42,6 +43,7 @@ def prepare(folder: Path) -> Path:
         if not folder.is_symlink():
             folder.mkdir(mode=0o700, exist_ok=True)
         checked(folder)
+        disk.sync_above(folder)
         return folder.resolve()
     except OSError as error:
         raise Unusable(f"The base directory {folder} cannot be made: {error.strerror}.") from None

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance import disk
 from appliance.agent import journal, record, results
 from appliance.agent.failure import Failure
 from appliance.agent.files import NO_SPACE, Files
@@ -196,8 +197,9 @@ class Spool:
             del self.holdings[package]
 
     def drop(self, package: PackageId) -> None:
-        """Forget a package that was withdrawn before it started."""
+        """Forget a package that was withdrawn before it started; a power cut does not bring it back."""
         self.files.remove(self.folder / package)
+        disk.sync_folder(self.folder)
         del self.holdings[package]
 
     def fragment_path(self, package: PackageId, number: int) -> Path:

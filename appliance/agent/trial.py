@@ -54,8 +54,8 @@ class Effects(Files):
                 digest.update(block)
                 new.write(block)
             new.flush()
+            os.chmod(target, 0o755)
             os.fsync(new.fileno())
-        os.chmod(target, 0o755)
         return digest.hexdigest()
 
     def link(self, old: Path, new: Path) -> None:

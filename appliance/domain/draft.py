@@ -36,6 +36,11 @@ class Draft:
     member: str
     changed_at: int
 
+    @property
+    def packed_size(self) -> int:
+        """Bytes of the archive that the server packed itself; 0 for a file as it came."""
+        return self.size if self.member else 0
+
 
 def is_draft_id(text: str) -> bool:
     """Whether text has the shape of a draft's id."""

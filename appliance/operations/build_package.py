@@ -30,9 +30,10 @@ from appliance.domain.package import (
 from appliance.domain.refusal import Kind, Refusal, invalid
 from appliance.operations.desk import Desk
 from appliance.store import configuration, log, packages
+from appliance.store.joined import joined
 from appliance.store.packages import Marks
 from appliance.store.shelf import Building, Cut
-from appliance.store.uploads import Parts, joined
+from appliance.store.uploads import Parts
 from appliance.wire import archive, info, manifest
 from appliance.wire.malformed import Malformed
 

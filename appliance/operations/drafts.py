@@ -128,7 +128,7 @@ async def announce_file(desk: Desk, draft_id: str, file_name: str, size: int | N
     there = await asyncio.to_thread(uploads.size, draft.id) if is_same else 0
     await asyncio.to_thread(uploads.must_hold, 2 * (size or 0) - there)  # as it comes, and once more in fragments
     if not is_same:
-        await asyncio.to_thread(uploads.remove, draft.id)
+        await asyncio.to_thread(uploads.begin_anew, draft.id)
         async with desk.store.writing() as tx:
             await drafts.change_file(tx, draft.id, name, size or 0, _piece_size(size, settings.number("FRAGMENT_SIZE")))
     return Received(name, size or 0, there)
@@ -143,7 +143,8 @@ async def received(desk: Desk, draft_id: str) -> Received:
 async def receive(desk: Desk, draft_id: str, offset: int, chunks: AsyncIterator[bytes]) -> Received:
     """Append what comes to the announced file, at exactly the offset that it has. Raises Refusal.
 
-    What has arrived stays, however this ends. A file of no announced size is as long as what comes.
+    It is on the disk when this returns; what has arrived stays, however this ends. A file of no announced size is as
+    long as what comes.
     """
     draft = await find_draft(desk, draft_id)
     if not draft.file_name or draft.member:
@@ -153,8 +154,7 @@ async def receive(desk: Desk, draft_id: str, offset: int, chunks: AsyncIterator[
     with desk.shelf.uploads.writing(draft.id, offset, draft.piece) as upload:
         try:
             await _pour(upload, chunks, draft.size or None, limit)
-            if draft.size in (0, upload.size):
-                await asyncio.to_thread(upload.finish)
+            await asyncio.to_thread(upload.finish)
         finally:
             done = upload.size
     async with desk.store.writing() as tx:
@@ -236,6 +236,14 @@ async def build_draft(desk: Desk, draft_id: str, fragment_size: str | None, prog
             package = await build_package(desk, prepared.order, file, fragment_size, progress)
     await _forget(desk, draft)
     return package
+
+
+async def settle_drafts(desk: Desk) -> None:
+    """After a start: of each draft's file keep what is on the disk for sure. Nobody else may be at work on any."""
+    async with desk.store.reading() as tx:
+        known = await drafts.every(tx)
+    for draft in known:
+        await asyncio.to_thread(desk.shelf.uploads.settle, draft.id, draft.piece, draft.packed_size)
 
 
 async def sweep_drafts(desk: Desk) -> list[str]:

@@ -50,9 +50,15 @@ async def pack_draft(desk: Desk, draft: Draft, progress: Progress) -> bool:
                 )
 
         await in_thread(work, progress=progress)
-        async with desk.store.writing() as tx:
-            packed = uploads.size(draft.id)
-            await drafts.change_file(tx, draft.id, f"{bare.name}.{file_format}", packed, packed, bare.name)
+        stack.close()  # it may be the file that goes
+        packed = await asyncio.to_thread(uploads.packed_size, draft.id)
+        try:
+            async with desk.store.writing() as tx:
+                await drafts.change_file(tx, draft.id, f"{bare.name}.{file_format}", packed, packed, bare.name)
+        finally:  # cancelled while the row was committed, it may be there
+            async with desk.store.reading() as tx:
+                row = await drafts.find(tx, draft.id, desk.actor.user)
+            await asyncio.to_thread(uploads.choose, draft.id, row.packed_size if row else 0)
         return True
 
 

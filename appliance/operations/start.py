@@ -10,7 +10,7 @@ from pathlib import Path
 
 from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.desk import Desk
-from appliance.operations.drafts import sweep_drafts
+from appliance.operations.drafts import settle_drafts, sweep_drafts
 from appliance.store import backup, configuration, packages
 from appliance.store.database import unusable
 
@@ -50,13 +50,14 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 async def sweep(desk: Desk) -> list[str]:
-    """Put the shelf right after a kill: the names of what was removed."""
+    """Put the shelf right after a kill or a power cut: the names of what was removed."""
     idle = await asyncio.to_thread(desk.shelf.idle)
     async with desk.store.reading() as tx:
         manifests = await packages.manifest_digests(tx)
     swept = await asyncio.to_thread(desk.shelf.sweep, idle, manifests)
     for folder in (desk.store.path.parent, desk.shelf.folder):
         swept += await asyncio.to_thread(backup.sweep_scratch, folder)
+    await settle_drafts(desk)
     return swept + await sweep_drafts(desk)
 
 

@@ -20,6 +20,7 @@ from appliance.domain.refusal import Kind, Refusal
 SECONDS = 0.7  # for a look at the pages; SQLite looks through some 500 MB in that time
 MOST_WAL = 16 * 1024**2  # bytes of the log that are looked at; SQLite keeps it near 4 MiB
 HEADER, FRAME = 32, 24
+INDEX = 100  # bytes of its head that are looked at
 MAGIC = 0x377F0682
 
 
@@ -40,8 +41,8 @@ def must_be_there(path: Path) -> None:
 async def must_have_its_log(path: Path) -> None:
     """Raises Refusal for a write-ahead log that is damaged or was taken away. To be called before SQLite opens it."""
     log, index = Path(f"{path}-wal"), Path(f"{path}-shm")
-    # SQLite makes the log first and removes it last
-    if not log.exists() and index.exists() and not log.exists():
+    # SQLite makes the log first and removes it last; a power cut may leave the index alone, of what was copied
+    if not log.exists() and _says_more(index) and not log.exists():
         raise damaged(path, "its write-ahead log (-wal) was taken away")
     for again in (True, False):
         met = await asyncio.to_thread(_hole, log)
@@ -81,6 +82,19 @@ def damaged(path: Path, met: str, kind: Kind = Kind.CONFLICT) -> Refusal:
         path=path,
         met=met,
     )
+
+
+def _says_more(index: Path) -> bool:
+    """Whether the index speaks of frames that were not copied into the file. Source: SQLite, "The WAL-Index File"."""
+    try:
+        with index.open("rb") as file:
+            head = file.read(INDEX)
+    except FileNotFoundError:
+        return False
+    if len(head) < INDEX or not head[12]:
+        return False
+    (frames,), (copied,) = struct.unpack("=I", head[16:20]), struct.unpack("=I", head[96:100])
+    return bool(frames > copied)
 
 
 def _hole(log: Path) -> str:

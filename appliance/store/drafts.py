@@ -66,8 +66,13 @@ async def remove_old(tx: Tx) -> list[str]:
 
 
 async def ids(tx: Tx) -> set[str]:
-    """Every draft there is."""
+    """The id of every draft there is."""
     return {row["id"] for row in await tx.rows("SELECT id FROM draft")}
+
+
+async def every(tx: Tx) -> list[Draft]:
+    """Every draft there is, whoever's."""
+    return [_draft(row) for row in await tx.rows("SELECT * FROM draft ORDER BY id")]
 
 
 def _draft(row: Row) -> Draft:

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.disk import sync_folder
+from appliance.disk import sync_above, sync_folder
 from appliance.domain.fragments import count, length
 from appliance.domain.package import PackageId, Payload, Piece, is_package_id
 from appliance.domain.refusal import Kind, Refusal
 from appliance.store.digests import Digests, Whole
+from appliance.store.joined import forget
 from appliance.store.proofs import Proofs
-from appliance.store.uploads import Parts, Uploads, forget, must_hold
+from appliance.store.uploads import Parts, Uploads, must_hold
 
 try:
     import fcntl
@@ -55,8 +56,13 @@ class Shelf:
         self.proofs = Proofs()
 
     def prepare(self) -> None:
-        """Make the folder, for its owner only."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder, for its owner only. Where it is there, all above it are on the disk."""
+        if self.folder.is_dir():
+            return
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        sync_above(self.folder.parent)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(self.folder.parent)
 
     @contextlib.contextmanager
     def building(self, package: PackageId) -> Iterator[Building]:
@@ -255,7 +261,8 @@ class Building:
                 try:
                     os.link(file, self.path / file.name)
                 except OSError:  # a file system without hard links
-                    shutil.copyfile(file, self.path / file.name)
+                    with file.open("rb") as source, self._new(file.name) as copy:
+                        shutil.copyfileobj(source, copy, READ)
 
     def put(self, name: str, data: bytes) -> None:
         """Write `info` or `manifest`."""

@@ -2,8 +2,8 @@
 
 A file lies there in pieces `1`, `2`, … of one size, the one that fragments will probably have: then a build takes them
 as they are, without a copy. It is appended to by one writer at a time, at exactly the offset that it has; what arrived
-before a connection was lost stays. Its digests are kept in memory while it grows, so that a build need not read it
-again. Blocking; call it through a thread.
+before a connection was lost stays, and after a kill or a power cut what was synced (arrived.py). Its digests are kept
+in memory while it grows, so that a build need not read it again. Blocking; call it through a thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import os
 import shutil
 from collections import deque
@@ -19,21 +18,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
 from appliance.disk import sync_folder
 from appliance.domain.draft import DraftId, is_draft_id
 from appliance.domain.fragments import show_size
 from appliance.domain.refusal import Kind, Refusal, conflict
+from appliance.store import arrived
 from appliance.store.digests import Digests
+from appliance.store.joined import BINARY, forget, joined
 
 UPLOAD = ".upload"
 PACKING = ".packing"
 RESERVE = 64 * 1024**2  # bytes that stay free on the disk for the database
 MOST_BUFFERS = 512  # of one write to the disk
 MOST_BEHIND = 2  # appends that the slower digest may be behind
-READ = 1024 * 1024
-BINARY = getattr(os, "O_BINARY", 0)  # Windows would put in carriage returns
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Uploads:
 
     def size(self, draft: DraftId) -> int:
         """How much has arrived; 0 where nothing has."""
-        return sum(file.stat().st_size for file in self._files(draft))
+        return sum(file.stat().st_size for file in arrived.pieces(self.path(draft)))
 
     def parts(self, draft: DraftId, piece_size: int) -> Parts:
         """The file as it lies here, with its digests where they ran along from its first byte to its last."""
@@ -84,11 +85,11 @@ class Uploads:
         if running and running.size == size:
             last = [running.piece.hexdigest()] if size > len(running.pieces) * piece_size else []
             digests = Digests(running.md5.hexdigest(), running.sha256.hexdigest(), (*running.pieces, *last))
-        return Parts(tuple(self._files(draft)), piece_size, size, digests)
+        return Parts(tuple(arrived.pieces(self.path(draft))), piece_size, size, digests)
 
     def open(self, draft: DraftId) -> BinaryIO:
         """The whole file, to be read anywhere."""
-        return joined(self._files(draft))
+        return joined(arrived.pieces(self.path(draft)))
 
     def must_hold(self, size: int) -> None:
         """Raises Refusal(TOO_LARGE) where the disk cannot hold so many bytes more."""
@@ -126,44 +127,72 @@ class Uploads:
 
     @contextlib.contextmanager
     def packing(self, draft: DraftId) -> Iterator[BinaryIO]:
-        """A new file that takes the upload's place at the end of the block, if that ends well. Raises Refusal.
+        """A new file of one piece, on the disk at the end of the block, if that ends well. Raises Refusal.
 
-        It has one piece. The caller holds the draft.
+        The caller holds the draft, writes the row, and calls `choose`.
         """
-        packed = self._folder / f"{draft}{PACKING}"
-        try:
-            with met_by_disk():
+        packed = self._packed(draft)
+        with met_by_disk():
+            try:
                 shutil.rmtree(packed, ignore_errors=True)
                 packed.mkdir(mode=0o700)
                 with (packed / "1").open("x+b") as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
+                    size = os.fstat(file.fileno()).st_size
                 (packed / "1").chmod(0o644)
-                shutil.rmtree(self.path(draft), ignore_errors=True)
-                packed.rename(self.path(draft))
+                arrived.note(packed, size)
                 sync_folder(self._folder)
+            except BaseException:
+                shutil.rmtree(packed, ignore_errors=True)
+                raise
+
+    def packed_size(self, draft: DraftId) -> int:
+        """The size of the file that waits for `choose`."""
+        return arrived.noted(self._packed(draft))
+
+    def choose(self, draft: DraftId, size: int) -> None:
+        """The packed file takes the upload's place if it has that size, which the row of a packed file names; 0: none.
+
+        Where this is cut short, the next start does it again. Raises Refusal.
+        """
+        packed, path = self._packed(draft), self.path(draft)
+        if size and arrived.noted(packed) == size:
             self._running.pop(draft, None)
-        finally:
-            shutil.rmtree(packed, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
+            with met_by_disk():
+                packed.rename(path)
+                sync_folder(self._folder)
+        shutil.rmtree(packed, ignore_errors=True)
+
+    def settle(self, draft: DraftId, piece_size: int, packed: int) -> None:
+        """After a start: of the file that the row names, what is on the disk for sure. `packed`: as for `choose`."""
+        try:
+            self.choose(draft, packed)
+            arrived.cut(self.path(draft), piece_size)
+        except (OSError, Refusal):  # better none than one of which nobody knows
+            shutil.rmtree(self.path(draft), ignore_errors=True)
+
+    def begin_anew(self, draft: DraftId) -> None:
+        """Another file comes: of this one nothing is used, whatever a power cut brings back. Raises Refusal."""
+        with self.holding(draft), met_by_disk():
+            arrived.forget(self.path(draft))
+        self.remove(draft)
 
     def remove(self, draft: DraftId) -> None:
         """Take a draft's file away. Raises Refusal where somebody writes to it."""
         with self.holding(draft):
             self._running.pop(draft, None)
-            for suffix in (UPLOAD, PACKING):
-                shutil.rmtree(self._folder / f"{draft}{suffix}", ignore_errors=True)
+            for folder in (self.path(draft), self._packed(draft)):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def drafts(self) -> set[DraftId]:
         """Every draft that has a file here."""
         return {DraftId(path.stem) for path in self._folder.iterdir() if _is_ours(path)}
 
-    def _files(self, draft: DraftId) -> list[Path]:
-        try:
-            names = [path.name for path in self.path(draft).iterdir()]
-        except FileNotFoundError:
-            return []
-        return [self.path(draft) / name for name in sorted(names, key=int)]
+    def _packed(self, draft: DraftId) -> Path:
+        return self._folder / f"{draft}{PACKING}"
 
 
 class Upload:
@@ -181,6 +210,8 @@ class Upload:
         self._settler = ThreadPoolExecutor(1)
         self._settling: Future[None] | None = None
         self._failed: OSError | None = None
+        self._keeping = Lock()  # a request that is given up may still be at it
+        self._kept = arrived.noted(folder)
         self._lost = False
 
     def later(self, chunks: Sequence[bytes]) -> Future[None]:
@@ -216,34 +247,44 @@ class Upload:
                 self._behind.popleft().result()
 
     def finish(self) -> None:
-        """All has arrived: the bytes are on the disk when this returns."""
+        """Nothing more comes for now: all that came is on the disk when this returns. Raises Refusal."""
         with met_by_disk():
-            try:
-                self._settled()
-                if self._descriptor >= 0:
-                    os.fsync(self._descriptor)
-                if self.size:
-                    sync_folder(self._folder)
-                    sync_folder(self._folder.parent)
-            except OSError:
-                self._lost = True
-                raise
+            self._keep()
 
     def close(self) -> None:
-        """Nothing more comes for now.
+        """Keep what nobody is told of, too, if that can be.
 
         Where the disk did not take what it had accepted, the file goes: a second fsync would succeed without the bytes.
         """
         self._writer.shutdown()
+        with contextlib.suppress(OSError):
+            self._keep()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         self._beside.shutdown()
         self._settler.shutdown()
-        if self._lost or (self._settling and self._settling.exception()):
+        if self._lost:
             shutil.rmtree(self._folder, ignore_errors=True)
             if self._running:
                 self._running.size = -1
+
+    def _keep(self) -> None:
+        with self._keeping:
+            if self.size == self._kept or self._lost:
+                return
+            self._lost = True  # if one of these fails
+            self._settled()
+            if self.size % self._piece_size:
+                with self._piece().open("r+b") as last:  # by its name: it may be of an earlier request
+                    os.fsync(last.fileno())
+            self._lost = False
+            try:
+                arrived.note(self._folder, self.size)
+            except OSError as error:
+                self._lost = error.errno not in NO_SPACE
+                raise
+            self._kept = self.size
 
     def _write(self, buffers: Sequence[memoryview]) -> None:
         """Buffers that all belong to one piece."""
@@ -252,9 +293,8 @@ class Upload:
             return
         at = self.size % self._piece_size
         if self._descriptor < 0:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            name = str(self.size // self._piece_size + 1)
-            self._descriptor = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | BINARY, 0o644)
+            self._make_folder()
+            self._descriptor = os.open(self._piece(), os.O_WRONLY | os.O_CREAT | BINARY, 0o644)
         done = os.pwritev(self._descriptor, buffers, at) if hasattr(os, "pwritev") else 0
         if done != weight:  # a disk that took a part only, or a system without that call
             left = memoryview(b"".join(buffers))[done:]
@@ -274,7 +314,7 @@ class Upload:
         if self._running:
             self._running.end_piece()
         self._settled()
-        self._settling, self._descriptor = self._settler.submit(_settle, self._descriptor), -1
+        self._settling, self._descriptor = self._settler.submit(self._settle, self._descriptor, self.size), -1
 
     def _settled(self) -> None:
         """The piece before this one is on the disk: not more than two wait for it."""
@@ -282,82 +322,37 @@ class Upload:
             self._settling.result()
             self._settling = None
 
+    def _settle(self, descriptor: int, size: int) -> None:
+        try:
+            os.fsync(descriptor)
+            forget(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            arrived.note(self._folder, size)
+        except OSError as error:
+            if error.errno not in NO_SPACE:  # else there is room for it later, or a kill costs that piece
+                raise
+
+    def _piece(self) -> Path:
+        """The file that is written to next."""
+        return self._folder / str(self.size // self._piece_size + 1)
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.mkdir(mode=0o700)
+        except FileExistsError:
+            return
+        try:
+            sync_folder(self._folder.parent)
+        except OSError:
+            self._folder.rmdir()
+            raise
+
     @staticmethod
     def _digest_beside(running: _Running, chunks: Sequence[bytes]) -> None:
         for chunk in chunks:
             running.md5.update(chunk)
-
-
-def joined(files: Sequence[Path]) -> BinaryIO:
-    """Files one behind the other as one, to be read anywhere."""
-    return io.BufferedReader(_Joined(files), READ)
-
-
-class _Joined(io.RawIOBase):
-    """One file at a time is open."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._files = files
-        self._ends: list[int] = []
-        for file in files:
-            self._ends.append(file.stat().st_size + (self._ends[-1] if self._ends else 0))
-        self._at = 0
-        self._open = -1  # which one
-        self._descriptor = -1
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ends[-1] if self._ends else 0}[whence]
-        if base + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))  # as an ordinary file does
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        number = next((n for n, end in enumerate(self._ends) if self._at < end), None)
-        if number is None:
-            return 0
-        start = self._ends[number - 1] if number else 0
-        if number != self._open:
-            self._let_go()
-            self._descriptor, self._open = os.open(self._files[number], os.O_RDONLY | BINARY), number
-        os.lseek(self._descriptor, self._at - start, os.SEEK_SET)
-        data = os.read(self._descriptor, min(len(buffer), self._ends[number] - self._at))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._let_go()
-        super().close()
-
-    def _let_go(self) -> None:
-        if self._descriptor >= 0:
-            forget(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = self._open = -1
-
-
-def _settle(descriptor: int) -> None:
-    try:
-        os.fsync(descriptor)
-        forget(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def forget(descriptor: int) -> None:
-    """The system need not keep a file's bytes in memory; other files have better use for it."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def must_hold(folder: Path, size: int) -> None:
@@ -379,7 +374,7 @@ def met_by_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_SPACE:
             raise Refusal(
                 Kind.TOO_LARGE, "the server's disk is full; make room there, and go on with the upload.", "file"
             ) from error

@@ -138,6 +138,18 @@ def test_a_log_that_was_taken_away_stops_the_start(data: Path) -> None:
     assert "was taken away" in refused(data)
 
 
+@pytest.mark.parametrize("index", ["empty", "copied"])
+def test_an_index_that_a_power_cut_left_alone_is_no_damage(data: Path, index: str) -> None:
+    held = sqlite3.connect(data / "ocs.sqlite")
+    held.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    kept = (data / "ocs.sqlite-shm").read_bytes()
+    held.close()
+    assert not (data / "ocs.sqlite-wal").exists()
+    (data / "ocs.sqlite-shm").write_bytes(kept if index == "copied" else b"")
+    (data / "ocs.sqlite-shm").chmod(0o600)
+    assert start(data) >= 40
+
+
 def test_a_damaged_header_stops_the_start(data: Path) -> None:
     flush(data)
     overwrite(data / "ocs.sqlite", 0, os.urandom(4096))
