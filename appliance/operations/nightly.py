@@ -25,6 +25,7 @@ RUNTIME = "last_backup"
 DONE = "{name}, {size} bytes, proved."
 
 _OURS = re.compile(r"^ocs-\d{8}-\d{6}\.tar\.zst$")
+_CUT_SHORT = re.compile(r"^\.ocs-\d{8}-\d{6}\.tar\.zst\.\w+\.tmp$")  # by a kill; one is made at a time
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,9 @@ async def _make(desk: Desk, folder: Path, keep: int, now: int) -> LastBackup:
 
 def _remove_old(folder: Path, keep: int) -> None:
     """The newest ones stay; what is named otherwise is not ours."""
-    ours = sorted(path for path in folder.iterdir() if _OURS.match(path.name))
-    for path in ours[:-keep]:
+    there = sorted(folder.iterdir())
+    ours = [path for path in there if _OURS.match(path.name)]
+    for path in [*ours[:-keep], *(path for path in there if _CUT_SHORT.match(path.name))]:
         path.unlink(missing_ok=True)
 
 

@@ -92,11 +92,15 @@ def test_a_clock_that_went_back_does_not_stop_the_backups(data: Path, kept: Path
 
 def test_each_is_proved_and_the_oldest_go_but_nothing_else(data: Path, kept: Path) -> None:
     (kept / "ocs-of-mine.tar.zst").write_bytes(b"mine")
+    (kept / ".ocs-20261120-030000.tar.zst.x7_f.tmp").write_bytes(b"a kill left it")
+    (kept / ".mine.tmp").write_bytes(b"mine")
     for day in range(21, 26):
         due(data, at(3, day=day))
     names = sorted(path.name for path in kept.iterdir())
-    assert names == ["ocs-20261124-030000.tar.zst", "ocs-20261125-030000.tar.zst", "ocs-of-mine.tar.zst"]
-    assert proved(kept / names[0], data).packages == 1
+    assert names == [
+        *(".mine.tmp", "ocs-20261124-030000.tar.zst", "ocs-20261125-030000.tar.zst", "ocs-of-mine.tar.zst"),
+    ]
+    assert proved(kept / names[1], data).packages == 1
     last = on_desk(data, last_backup)
     assert (last.at, last.ok) == (at(3, day=25), True)
     assert last.text.startswith("ocs-20261125-030000.tar.zst, ")
