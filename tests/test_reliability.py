@@ -68,11 +68,11 @@ def test_what_is_said_to_prove_a_row_exists(row: Row) -> None:
     assert len(set(row.tests)) == len(row.tests)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.is_open], ids=lambda row: row.id)
-def test_an_open_row_says_what_is_missing(row: Row) -> None:
-    missing = row.proof.removeprefix("**open**: ").partition(" A part: ")[0]
-    assert len(missing) > 10
-    assert "`tests/" not in missing
+def test_an_open_row_says_what_is_missing() -> None:
+    for row in ROWS:
+        missing = row.proof.removeprefix("**open**: ").partition(" A part: ")[0]
+        assert not row.is_open or len(missing) > 10, row.id
+        assert not row.is_open or "`tests/" not in missing, row.id
 
 
 def test_as_many_rows_are_open_as_are_known_to_be() -> None:
