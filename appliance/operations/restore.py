@@ -31,7 +31,7 @@ from appliance.operations.desk import open_desk
 from appliance.operations.start import alone, sweep
 from appliance.store import accounts, log
 from appliance.store import backup as copies
-from appliance.store.database import make_private
+from appliance.store.private import make_private
 from appliance.store.shelf import BUILDING, Shelf
 from appliance.store.uploads import must_hold
 from appliance.wire.backup import DATABASE, Contents, Member

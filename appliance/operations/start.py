@@ -12,7 +12,7 @@ from appliance.domain.refusal import Kind, Refusal
 from appliance.operations.desk import Desk
 from appliance.operations.drafts import settle_drafts, sweep_drafts
 from appliance.store import backup, configuration, packages
-from appliance.store.database import unusable
+from appliance.store.private import unusable
 
 try:
     import fcntl
