@@ -16,11 +16,10 @@ import aiosqlite
 from appliance.clock import Clock
 from appliance.domain.package import is_package_id
 from appliance.domain.refusal import Kind, Refusal
+from appliance.store import wal
 
 SECONDS = 0.7  # for a look at the pages; SQLite looks through some 500 MB in that time
 MOST_WAL = 16 * 1024**2  # bytes of the log that are looked at; SQLite keeps it near 4 MiB
-HEADER, FRAME = 32, 24
-INDEX = 100  # bytes of its head that are looked at
 MAGIC = 0x377F0682
 
 
@@ -85,16 +84,10 @@ def damaged(path: Path, met: str, kind: Kind = Kind.CONFLICT) -> Refusal:
 
 
 def _says_more(index: Path) -> bool:
-    """Whether the index speaks of frames that were not copied into the file. Source: SQLite, "The WAL-Index File"."""
-    try:
-        with index.open("rb") as file:
-            head = file.read(INDEX)
-    except FileNotFoundError:
-        return False
-    if len(head) < INDEX or not head[12]:
-        return False
-    (frames,), (copied,) = struct.unpack("=I", head[16:20]), struct.unpack("=I", head[96:100])
-    return bool(frames > copied)
+    """Whether the index speaks of frames that were not copied into the file."""
+    with wal.opened(index) as file:
+        known = wal.index_of(file) if file else None
+    return known is not None and known.frames > known.copied
 
 
 def _hole(log: Path) -> str:
@@ -108,21 +101,21 @@ def _hole(log: Path) -> str:
             data = file.read(MOST_WAL)
     except FileNotFoundError:
         return ""
-    if len(data) < HEADER:
+    if len(data) < wal.HEAD:
         return ""
     magic, _, page, _, *salts = struct.unpack(">6I", data[:24])
     order = ">" if magic & 1 else "<"
     sums = _sums(order, data[:24], (0, 0))
-    if magic & ~1 != MAGIC or sums != struct.unpack(">2I", data[24:HEADER]) or not 512 <= page <= 65536:
-        return "the head of its write-ahead log is not as it was written" if len(data) > HEADER + FRAME else ""
-    size = FRAME + page
+    if magic & ~1 != MAGIC or sums != struct.unpack(">2I", data[24 : wal.HEAD]) or not 512 <= page <= 65536:
+        return "the head of its write-ahead log is not as it was written" if len(data) > wal.HEAD + wal.FRAME else ""
+    size = wal.FRAME + page
     good, behind = True, 0
-    for at in range(HEADER, len(data) - size + 1, size):
-        head = data[at : at + FRAME]
+    for at in range(wal.HEAD, len(data) - size + 1, size):
+        head = data[at : at + wal.FRAME]
         _, commit, *mine = struct.unpack(">4I", head[:16])
         if good:
             if mine == salts:
-                sums = _sums(order, data[at + FRAME : at + size], _sums(order, head[:8], sums))
+                sums = _sums(order, data[at + wal.FRAME : at + size], _sums(order, head[:8], sums))
                 good = sums == struct.unpack(">2I", head[16:])
             else:
                 good = False

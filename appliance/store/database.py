@@ -17,7 +17,7 @@ import aiosqlite
 from appliance.clock import Clock
 from appliance.domain.refusal import Kind, Refusal
 from appliance.domain.version import is_before
-from appliance.store import damage, migrate, sums
+from appliance.store import damage, migrate, sums, wal
 from appliance.store.ballast import LOW, Ballast
 from appliance.store.private import make_private
 
@@ -85,7 +85,7 @@ class Store:
         self._writer: aiosqlite.Connection
         self._copier: aiosqlite.Connection  # of the log into the file, while the writer keeps all others out
         self._lock = asyncio.Lock()
-        self._log = sums.LogLength(path)
+        self._log = wal.LogLength(path)
         self._next = LONG  # frames of the log at which it is copied
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
 

@@ -5,7 +5,7 @@ pages, then their sums are written here and synced, and only after that the log 
 frames say what belongs where, so after a kill or a power cut they are copied and summed once more.
 
 Where the file is missing (a first start, a restore, somebody removed it to accept what another program wrote) the next
-start takes the pages as they are. Source: SQLite's file format, "The Write-Ahead Log" and "The WAL-Index File".
+start takes the pages as they are.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 from appliance.clock import Clock
 from appliance.disk import sync_folder
+from appliance.store import wal
 
 SUFFIX = "-sums"
 TRIES = 5  # looks at a page that a server may be writing
@@ -34,8 +34,6 @@ _HEAD = struct.Struct(">8sII")  # mark, version, size of a page in bytes; then f
 _MARK = b"OCS-sums"
 _VERSION = 1
 _UNKNOWN = 0
-_LOG_HEAD, _FRAME_HEAD = 32, 24
-_INDEX_HEAD = 100  # up to how many frames were copied; behind it are bytes that Windows locks
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,14 @@ def follow(database: Path, frames: int) -> None:
 
     To be called after a checkpoint and before anybody may write again. Raises OSError.
     """
-    with _opened(path_of(database), "r+b") as kept, _opened(f"{database}-wal") as log:
-        size = _page_size(log) if kept and log else 0
+    with wal.opened(path_of(database), "r+b") as kept, wal.opened(f"{database}-wal") as log:
+        size = wal.page_size(log) if kept and log else 0
         if not (kept and log and size):
             return
-        newest = {page: number for number, page in enumerate(_pages_of(log, size, frames))}
+        newest = {page: number for number, page in enumerate(wal.pages_of(log, size, frames))}
         for page, number in newest.items():
             kept.seek(_HEAD.size + 4 * (page - 1))
-            kept.write(struct.pack(">I", sum_of(_frame(log, size, number))))
+            kept.write(struct.pack(">I", sum_of(wal.frame(log, size, number))))
         os.fsync(kept.fileno())
 
 
@@ -110,29 +108,6 @@ def compare(database: Path, clock: Clock) -> Compared:
             clock.rest(PAUSE)
             damaged &= _differing(database, file, damaged)[0]
     return Compared(pages, tuple(sorted(damaged)))
-
-
-class LogLength:
-    """How many frames the log has that belong together, found by looking at what came since the last look."""
-
-    def __init__(self, database: Path) -> None:
-        self._path = Path(f"{database}-wal")
-        self._salts = b""
-        self.frames = 0
-
-    def look(self) -> int:
-        """The number of frames, up to a few that a kill left."""
-        with _opened(self._path) as log:
-            size = _page_size(log) if log else 0
-            if not (log and size):
-                self._salts, self.frames = b"", 0
-                return 0
-            salts = _at(log, 16, 8)
-            if salts != self._salts:
-                self._salts, self.frames = salts, 0
-            while _at(log, _LOG_HEAD + self.frames * (_FRAME_HEAD + size) + 8, 8) == salts:
-                self.frames += 1
-        return self.frames
 
 
 def sum_of(page: bytes) -> int:
@@ -162,54 +137,16 @@ def _differing(database: Path, file: BinaryIO, only: set[int] | None) -> tuple[s
 
 def _in_log(database: Path) -> dict[int, int | None]:
     """The sum of each page in the log; None where it was not copied yet: its bytes in the file are of no matter."""
-    with _opened(f"{database}-wal") as log, _opened(f"{database}-shm") as index:
-        size = _page_size(log) if log else 0
+    with wal.opened(f"{database}-wal") as log, wal.opened(f"{database}-shm") as index:
+        size = wal.page_size(log) if log else 0
         if not (log and size):
             return {}
-        copied, head = 0, _at(index, 0, _INDEX_HEAD) if index else b""
-        if len(head) == _INDEX_HEAD and head[12] and head[32:40] == _at(log, 16, 8):
-            (copied,) = struct.unpack("=I", head[96:100])
-        newest = {page: number for number, page in enumerate(_pages_of(log, size, None))}
-        return {page: sum_of(_frame(log, size, number)) if number < copied else None for page, number in newest.items()}
-
-
-@contextmanager
-def _opened(path: Path | str, how: str = "rb") -> Iterator[FileIO | None]:
-    """A file without a buffer; None where there is none."""
-    try:
-        file = FileIO(path, how)
-    except FileNotFoundError:
-        yield None
-        return
-    with file:
-        yield file
-
-
-def _at(file: FileIO, start: int, size: int) -> bytes:
-    file.seek(start)
-    return file.read(size)
-
-
-def _page_size(log: FileIO) -> int:
-    """Of the log's pages, in bytes; 0 where it was not begun."""
-    head = _at(log, 0, _LOG_HEAD)
-    size = int.from_bytes(head[8:12], "big") if len(head) == _LOG_HEAD else 0
-    return size if 512 <= size <= 65536 else 0
-
-
-def _pages_of(log: FileIO, size: int, frames: int | None) -> Iterator[int]:
-    """The page of each frame, of so many frames, or of all that belong together."""
-    salts, number = _at(log, 16, 8), 0
-    while frames is None or number < frames:
-        head = _at(log, _LOG_HEAD + number * (_FRAME_HEAD + size), _FRAME_HEAD)
-        if len(head) < _FRAME_HEAD or head[8:16] != salts:
-            return
-        yield int.from_bytes(head[:4], "big")
-        number += 1
-
-
-def _frame(log: FileIO, size: int, number: int) -> bytes:
-    return _at(log, _LOG_HEAD + number * (_FRAME_HEAD + size) + _FRAME_HEAD, size)
+        known = wal.index_of(index) if index else None
+        copied = known.copied if known and known.salts == wal.salts(log) else 0
+        newest = {page: number for number, page in enumerate(wal.pages_of(log, size, None))}
+        return {
+            page: sum_of(wal.frame(log, size, number)) if number < copied else None for page, number in newest.items()
+        }
 
 
 def _pages(file: BinaryIO, size: int, only: set[int] | None = None) -> Iterator[tuple[int, bytes]]:

@@ -27,8 +27,6 @@ from tests.fakes.appliance import must, on_desk, rows, shelved
 from tests.store.test_shelf import look, silent
 from tests.store.test_uploads import ARCHIVE, FORM, PIECE, pieces
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="inodes and folders are synced as on Unix")
-
 
 class Fsync:
     """Refuses call number `at`, and remembers what it refused: that inode and its length."""
